@@ -1,0 +1,1 @@
+"""The gateway: SMTP proxy listeners, next hop, headers, replies, metrics."""

@@ -1,0 +1,1 @@
+"""What was kept, what people said about it, and who saw it."""

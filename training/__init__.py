@@ -1,0 +1,1 @@
+"""From reviewed mail to a model that has earned its place."""

@@ -6,7 +6,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
@@ -23,7 +31,14 @@ def parse_span(value: object) -> timedelta:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
-Span = Annotated[timedelta, BeforeValidator(parse_span)]
+def span_text(span: timedelta) -> str:
+    """Write a length of time as `parse_span` reads it, in the largest unit that fits."""
+    seconds = int(span.total_seconds())
+    unit = next((u for u in ("d", "h", "m") if seconds % _UNITS[u] == 0), "s")
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
+Span = Annotated[timedelta, BeforeValidator(parse_span), PlainSerializer(span_text, return_type=str)]
 
 
 class Fate(StrEnum):

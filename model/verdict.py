@@ -28,8 +28,8 @@ class Stage(StrEnum):
 class Score:
     """Calibrated probability per class (they add up to 1) and the version of the model that gave them.
 
-    `text_logit` is the encoder's capped contribution and `fact_logits` each known fact's, in logits of bad
-    against ham before calibration: with `bias` they add up to the raw logit of `p_bad`.
+    `text_logit` is the encoder's capped contribution and `fact_logits` each known fact's, in calibrated logits of
+    bad against ham: with `bias` they add up to the logit of `p_bad`.
     """
 
     probabilities: dict[Label, float]

@@ -42,9 +42,19 @@ FOLDER = Path(__file__).parent / "written"
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
 ROLES = ("honest", "bad")
 DECLARABLE = (
-    "sender_known", "authenticated", "known_correspondent", "unknown_links", "unknown_images", "main_link_matches",
-    "cheap_tld", "foreign_brand", "foreign_signer", "free_mail_sender", "sender_on_shared_host", "shortener_or_ip_link",
-)  # fmt: skip
+    "sender_known",
+    "authenticated",
+    "known_correspondent",
+    "unknown_links",
+    "unknown_images",
+    "main_link_matches",
+    "cheap_tld",
+    "foreign_brand",
+    "foreign_signer",
+    "free_mail_sender",
+    "sender_on_shared_host",
+    "shortener_or_ip_link",
+)
 """Facts that lists or authentication decide: a written message may declare only these."""
 
 _TEXT_KEYS = ("pair", "role", "label", "theme", "lang", "sender", "subject")
@@ -97,7 +107,7 @@ class Written:
 
     @property
     def key(self) -> str:
-        """Name of this message within the set: author, pair and role, with its label when a pair has several."""
+        """Name of this message within the set: author, pair, role and label."""
         return f"{self.author}/{self.pair}/{self.role}-{self.label}"
 
 
@@ -210,11 +220,11 @@ def _value_faults(row: dict[str, Any]) -> list[str]:
         faults.append(f"lang: expected one of {', '.join(LANGUAGES)}, found {row['lang']!r}")
     if row.get("direction", "inbound") not in ("inbound", "outbound"):
         faults.append(f"direction: expected inbound or outbound, found {row['direction']!r}")
-    for key in ("sender", "reply_to", "recipient"):
-        if row.get(key) and "@" not in parseaddr(row[key])[1]:
-            faults.append(
-                f"{key}: expected 'Display Name <local@domain>' or 'local@domain', found {row[key]!r}"
-            )
+    faults += [
+        f"{key}: expected 'Display Name <local@domain>' or 'local@domain', found {row[key]!r}"
+        for key in ("sender", "reply_to", "recipient")
+        if row.get(key) and "@" not in parseaddr(row[key])[1]
+    ]
     if not row.get("text", "").strip() and not row.get("html", "").strip():
         faults.append("text: a message needs text, html or both")
     return faults
@@ -278,9 +288,7 @@ def _pair_faults(messages: Sequence[Written]) -> list[str]:
     for message in messages:
         pairs.setdefault((message.author, message.pair), []).append(message)
     for (author, pair), both in pairs.items():
-        faults += [
-            f"{author}/{pair}: no {role} message" for role in ROLES if role not in {m.role for m in both}
-        ]
+        faults += [f"{author}/{pair}: no {role} message" for role in ROLES if role not in {m.role for m in both}]
         if len({m.lang for m in both}) > 1:
             faults.append(
                 f"{author}/{pair}: the messages of a pair are in one language, found "

@@ -1,6 +1,7 @@
 """Reads the configuration file and says plainly what is wrong with it.
 
-Every complaint names the file, the key (dotted, with its place in a list), what was expected and what was found.
+Every complaint names the file, the key (dotted, with its place in a list), what was expected and what was
+found.
 """
 
 import difflib
@@ -13,7 +14,8 @@ from typing import Any
 import click
 from pydantic import BaseModel, ValidationError
 
-from milter.settings import Settings, contradictions
+from milter.contradictions import contradictions
+from milter.settings import Settings
 
 DEFAULT_PATH = Path("/etc/gatepost/config.toml")
 VARIABLE = "GATEPOST_CONFIG"
@@ -33,7 +35,7 @@ _EXPECTED = {
     "model_type": "a table",
     "model_attributes_type": "a table",
     "path_type": "a path as a string",
-    "ip_any_network": "an IP address or network such as \"192.0.2.0/24\"",
+    "ip_any_network": 'an IP address or network such as "192.0.2.0/24"',
     "date_type": "a date such as 2026-12-31",
     "date_parsing": "a date such as 2026-12-31",
     "date_from_datetime_parsing": "a date such as 2026-12-31",
@@ -42,7 +44,7 @@ _EXPECTED = {
 
 
 class ConfigError(click.ClickException):
-    """The configuration cannot be used. `problems` has one complaint a line; the command ends with exit code 2."""
+    """The configuration cannot be used. `problems` has one complaint a line; the command exits with 2."""
 
     exit_code = 2
 
@@ -68,11 +70,12 @@ def load(path: Path) -> Settings:
     try:
         data = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
-        hint = f" (choose another with --config or ${VARIABLE})" if isinstance(error, FileNotFoundError) else ""
+        missing = isinstance(error, FileNotFoundError)
+        hint = f" (choose another with --config or ${VARIABLE})" if missing else ""
         raise ConfigError(path, [f"expected a readable file: {error.strerror}{hint}"]) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(path, [f"expected UTF-8 text, found byte {error.object[error.start]:#04x} "
-                                 f"at offset {error.start}"]) from None
+        found = f"byte {error.object[error.start]:#04x} at offset {error.start}"
+        raise ConfigError(path, [f"expected UTF-8 text, found {found}"]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(path, [f"expected TOML: {error}"]) from None
     try:
@@ -155,7 +158,7 @@ def _table_at(model: type[BaseModel], location: Sequence[int | str]) -> type[Bas
 
 
 def table_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the table class that an annotation is or holds (in a list, a mapping or an option), else None."""
+    """Return the table class that an annotation is or holds (in a list, mapping or option), else None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):

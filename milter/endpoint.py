@@ -17,7 +17,7 @@ class Endpoint:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `127.0.0.1:25`, `[::1]:25`, `name:25` or `unix:/path`. Raises ValueError with the shapes we know."""
+        """Read `127.0.0.1:25`, `[::1]:25`, `name:25` or `unix:/path`. Raises ValueError."""
         if text.startswith("unix:"):
             path = text.removeprefix("unix:")
             if not path.startswith("/"):

@@ -1,12 +1,12 @@
-"""What an operator can set for the gateway: one pydantic class a table, and the whole that workers are handed.
+"""What an operator can set for the gateway: a pydantic class for each table, and the whole for the workers.
 
 Field names are the file's own keys, so a message about `listener[0].next_hop` can be found in both. Every
-table refuses keys that it does not know. `contradictions()` names what no single table can see.
+table refuses keys that it does not know; `milter.contradictions` names what no single table can see. The
+descriptions are the comments of config.example.toml.
 """
 
 import os
 import socket
-from collections.abc import Iterator
 from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -82,16 +82,56 @@ class Table(BaseModel):
 class GatewaySettings(Table):
     """[gateway]: the process and its limits."""
 
-    hostname: str = ""
-    workers: int = Field(0, strict=True, ge=0, le=256)
-    user: str = ""
-    state_dir: Path = Path("/var/lib/gatepost")
-    spool_dir: Path = Path("/var/lib/gatepost/spool")
-    deadline: float = Field(60.0, strict=True, ge=1.0, le=3600.0)
-    drain_seconds: float = Field(30.0, strict=True, ge=0.0, le=3600.0)
-    max_message_bytes: int = Field(52_428_800, strict=True, ge=1024)
-    max_connections_per_worker: int = Field(25, strict=True, ge=1, le=10_000)
-    trusted_upstreams: tuple[IPvAnyNetwork, ...] = (IPv4Network("127.0.0.1/32"), IPv6Network("::1/128"))
+    hostname: str = Field(
+        default="", description="name we greet with and sign trace headers as; empty is the machine's"
+    )
+    workers: int = Field(
+        default=0, strict=True, ge=0, le=256, description="worker processes; 0 is one for each core we may use"
+    )
+    user: str = Field(
+        default="",
+        description="account to change to once the ports are bound; needs to be started as root. Under systemd leave "
+        "it empty and set User= in the unit",
+    )
+    state_dir: Path = Field(
+        default=Path("/var/lib/gatepost"), description="folder for our own keys; made with mode 0700 if missing"
+    )
+    spool_dir: Path = Field(
+        default=Path("/var/lib/gatepost/spool"),
+        description="folder for messages above 1 MB while they are screened; made with mode 0700 if missing",
+    )
+    deadline: float = Field(
+        default=60.0,
+        strict=True,
+        ge=1.0,
+        le=3600.0,
+        description="seconds from the end of a message to our reply. Postfix's own timeout (smtpd_proxy_timeout or "
+        "smtp_data_done_timeout) must be longer",
+    )
+    drain_seconds: float = Field(
+        default=30.0,
+        strict=True,
+        ge=0.0,
+        le=3600.0,
+        description="seconds that messages in flight are given to finish at a stop or a reload",
+    )
+    max_message_bytes: int = Field(
+        default=52_428_800,
+        strict=True,
+        ge=1024,
+        description="largest message we take; at least Postfix's message_size_limit",
+    )
+    max_connections_per_worker: int = Field(
+        default=25,
+        strict=True,
+        ge=1,
+        le=10_000,
+        description="connections that a worker takes at once; further ones wait to be accepted, they are not refused",
+    )
+    trusted_upstreams: tuple[IPvAnyNetwork, ...] = Field(
+        default=(IPv4Network("127.0.0.1/32"), IPv6Network("::1/128")),
+        description="addresses or networks that may tell us by XFORWARD who their client is; unix sockets always may",
+    )
 
     @property
     def name(self) -> str:
@@ -107,27 +147,41 @@ class GatewaySettings(Table):
 class ListenerSettings(Table):
     """[[listener]]: one place where Postfix hands us mail, and where it goes from there."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
-    listen: ListenPlace
-    next_hop: Place
-    mode: Mode
-    direction: Direction
-    policy: str = "default"
-    stage: Stage = Stage.OBSERVE
-    headers: Flag = True
-    protocol: Literal["smtp"] = "smtp"
-    socket_mode: Annotated[str, AfterValidator(_octal)] = "0660"
-    socket_group: str = ""
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="required; stands in logs and metrics"
+    )
+    listen: ListenPlace = Field(description='required; "ADDRESS:PORT", "[IPV6]:PORT" or "unix:/PATH"')
+    mode: Mode = Field(description="required; before-queue (smtpd_proxy_filter) or after-queue (content_filter)")
+    direction: Direction = Field(description="required; inbound or outbound, seen from your organisation")
+    next_hop: Place = Field(
+        description='required; Postfix\'s return port: "HOST:PORT", "[IPV6]:PORT" or "unix:/PATH"'
+    )
+    policy: str = Field(default="default", description="which [policy.NAME] decides")
+    stage: Stage = Field(
+        default=Stage.OBSERVE,
+        description="observe (deliver everything, headers only), keep (quarantine and hold), or reject (before-queue "
+        "only: keep, and refuse above reject_at)",
+    )
+    headers: Flag = Field(
+        default=True, description="add X-Gatepost-* headers towards this next hop; inbound only, outbound never does"
+    )
+    protocol: Literal["smtp"] = Field(default="smtp", description="how mail comes in: smtp")
+    socket_mode: Annotated[str, AfterValidator(_octal)] = Field(
+        default="0660", description="permissions of a unix socket; Postfix's account must be able to write to it"
+    )
+    socket_group: str = Field(
+        default="", description="group of a unix socket, such as postfix; empty leaves it as it is"
+    )
 
 
 class RuleSettings(Table):
     """[[policy.NAME.allow]] and [[policy.NAME.block]]: exactly one of address, domain, network."""
 
-    address: str = ""
-    domain: str = ""
-    network: IPvAnyNetwork | None = None
-    expires: date | None = None
-    note: str = ""
+    address: str = Field(default="", description="a sender's address; counts only with aligned DKIM or DMARC")
+    domain: str = Field(default="", description="a sender's domain; counts only with aligned DKIM or DMARC")
+    network: IPvAnyNetwork | None = Field(default=None, description="an address or network that mail comes from")
+    expires: date | None = Field(default=None, description="last day on which the rule counts; not set is for ever")
+    note: str = Field(default="", description="why it is there, for those who come after you")
 
     @model_validator(mode="after")
     def _one_subject(self) -> Self:
@@ -137,84 +191,86 @@ class RuleSettings(Table):
 
 
 class PolicySettings(Table):
-    """[policy.NAME]: from score and findings to a route. A threshold that is not set is the model's own."""
+    """[policy.NAME]: from score and findings to a route."""
 
-    quarantine_at: Probability | None = None
-    hold_at: Probability | None = None
-    reject_at: Probability | None = None
-    on_unscored: Unscored = "tempfail"
-    on_leak: Literal["hold", "deliver"] = "hold"
-    exempt_recipients: tuple[str, ...] = ("postmaster@", "abuse@")
-    hold_defects: tuple[str, ...] = ()
-    allow: tuple[RuleSettings, ...] = ()
-    block: tuple[RuleSettings, ...] = ()
+    quarantine_at: Probability | None = Field(
+        default=None,
+        description="probability of being bad from which mail is quarantined; not set is the model's own threshold",
+    )
+    hold_at: Probability | None = Field(
+        default=None,
+        description="probability of being bad from which mail is held for a decision; not set is never",
+    )
+    reject_at: Probability | None = Field(
+        default=None,
+        description='probability of being bad from which mail is refused where stage = "reject"; not set is never',
+    )
+    on_unscored: Unscored = Field(
+        default="tempfail",
+        description="mail that could not be screened in time: tempfail (Postfix tries again), hold, or deliver "
+        "marked as unscanned",
+    )
+    on_leak: Literal["hold", "deliver"] = Field(
+        default="hold", description="outbound mail in which a leak was found: hold, or deliver and only record it"
+    )
+    exempt_recipients: tuple[str, ...] = Field(
+        default=("postmaster@", "abuse@"),
+        description='recipients whose mail is never kept by score alone: "local@" at any domain, or a whole address',
+    )
+    hold_defects: tuple[str, ...] = Field(
+        default=(), description='defects of a message that hold it, such as "multiple-from"'
+    )
+    allow: tuple[RuleSettings, ...] = Field(default=(), description="senders whose mail is delivered")
+    block: tuple[RuleSettings, ...] = Field(default=(), description="senders whose mail is quarantined")
 
 
 class SiteSettings(Table):
     """[site]: what only the operator can know about their own domains."""
 
-    own_domains: tuple[DomainName, ...] = ()
-    trusted_authserv_ids: tuple[str, ...] = ()
+    own_domains: tuple[DomainName, ...] = Field(default=(), description="domains that your organisation sends from")
+    trusted_authserv_ids: tuple[str, ...] = Field(
+        default=(),
+        description="names in Authentication-Results that your own verifier writes (RFC 8601); without one no sender "
+        "counts as authenticated",
+    )
 
 
 class ModelSettings(Table):
-    """[model]: the folder of the model bundle; empty is the one that ships with Gatepost."""
+    """[model]: the model that scores mail."""
 
-    path: str = ""
+    path: str = Field(default="", description="folder of a model bundle; empty is the one that ships with Gatepost")
 
 
 class LogSettings(Table):
     """[log]: one line a message on standard error."""
 
-    format: Literal["json", "text"] = "json"
-    addresses: Literal["hashed", "clear"] = "hashed"
+    format: Literal["json", "text"] = Field(default="json", description="json or text")
+    addresses: Literal["hashed", "clear"] = Field(
+        default="hashed",
+        description="hashed (keyed: the same address is the same hash, and nobody can guess it back) or clear",
+    )
 
 
 class MetricsSettings(Table):
-    """[metrics]: where /metrics and /healthz answer; empty is nowhere."""
+    """[metrics]: Prometheus metrics and health."""
 
-    listen: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1:9925"
+    listen: Annotated[str, AfterValidator(_loopback)] = Field(
+        default="127.0.0.1:9925", description="loopback address of /metrics and /healthz; empty is none"
+    )
 
 
 class Settings(Table):
     """The whole file, as workers receive it (`model_dump_json`, `model_validate_json`)."""
 
-    gateway: GatewaySettings = GatewaySettings()
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     listener: tuple[ListenerSettings, ...] = ()
-    policy: dict[str, PolicySettings] = {}
-    site: SiteSettings = SiteSettings()
-    model: ModelSettings = ModelSettings()
-    quarantine: StoreSettings = StoreSettings()
-    log: LogSettings = LogSettings()
-    metrics: MetricsSettings = MetricsSettings()
+    policy: dict[str, PolicySettings] = Field(default_factory=dict)
+    site: SiteSettings = Field(default_factory=SiteSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    quarantine: StoreSettings = Field(default_factory=StoreSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
 
     def policy_of(self, listener: ListenerSettings) -> PolicySettings:
         """Return the listener's policy; `default` need not be written down."""
         return self.policy.get(listener.policy) or PolicySettings()
-
-
-def contradictions(settings: Settings) -> Iterator[tuple[str, str, object]]:
-    """Yield (key, what was expected, what was found) for what single keys cannot show."""
-    if not settings.listener:
-        yield "listener", "at least one [[listener]] table", None
-    names: dict[str, int] = {}
-    places: dict[Endpoint, int] = {}
-    for at, listener in enumerate(settings.listener):
-        key = f"listener[{at}]"
-        if (first := names.setdefault(listener.name, at)) != at:
-            yield f"{key}.name", f"a name of its own (listener[{first}] has the same)", listener.name
-        if (first := places.setdefault(listener.listen, at)) != at:
-            yield f"{key}.listen", f"an address of its own (listener[{first}] has the same)", str(listener.listen)
-        if listener.policy != "default" and listener.policy not in settings.policy:
-            known = ", ".join(f'"{name}"' for name in sorted({*settings.policy, "default"}))
-            yield f"{key}.policy", f"the name of a [policy.NAME] table ({known})", listener.policy
-        if listener.stage is Stage.REJECT and listener.mode == "after-queue":
-            yield (f"{key}.stage", '"observe" or "keep" (after-queue mail is already accepted: a refusal would '
-                   "bounce to innocent people)", "reject")
-    for at, listener in enumerate(settings.listener):
-        if listener.next_hop in places:
-            taker = settings.listener[places[listener.next_hop]].name
-            yield (f"listener[{at}].next_hop", f'an address that is not our own listener "{taker}" (mail would go in '
-                   "a circle)", str(listener.next_hop))
-    if settings.metrics.listen and Endpoint.parse(settings.metrics.listen) in places:
-        yield "metrics.listen", "an address that no listener uses", settings.metrics.listen

@@ -19,6 +19,7 @@ from pydantic import (
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
 SQLITE = "sqlite:///"
+DEFAULT_URL = f"{SQLITE}/var/lib/gatepost/quarantine.db"
 
 
 def parse_span(value: object) -> timedelta:
@@ -59,9 +60,7 @@ class RetentionSettings(BaseModel):
         default=timedelta(days=30),
         description="quarantined and undecided: after this the item expires and its body is deleted",
     )
-    released: Span = Field(
-        default=timedelta(days=14), description="after release, until the body is deleted"
-    )
+    released: Span = Field(default=timedelta(days=14), description="after release, until the body is deleted")
     rejected: Span = Field(
         default=timedelta(days=30),
         description="after rejection, until the body is deleted; until then it can still be released",
@@ -82,15 +81,15 @@ class StoreSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(
-        default="sqlite:////var/lib/gatepost/quarantine.db",
+        default=DEFAULT_URL,
         description="the database: sqlite:/// and an absolute path; the file is made with mode 0600",
     )
     key_file: Path = Field(
         default=Path("/var/lib/gatepost/quarantine.key"),
-        description="key that encrypts bodies; made with mode 0600 at first use. Back it up apart from the database",
+        description="key that encrypts bodies; made with mode 0600 at first use. Back it up elsewhere",
     )
     busy_seconds: float = Field(
-        default=10.0, gt=0, le=60, description="how long a writer waits for another before it gives up, seconds"
+        default=10.0, gt=0, le=60, description="seconds that a writer waits for another before it gives up"
     )
     release_to: str = Field(
         default="127.0.0.1:10027",
@@ -98,15 +97,13 @@ class StoreSettings(BaseModel):
     )
     pending_limit: Span = Field(
         default=timedelta(hours=1),
-        description="after this, mail whose sender never heard a reply is dropped; must exceed every SMTP timeout",
+        description="mail whose sender never heard a reply is dropped after this; exceeds every timeout",
     )
-    hold_deadline: Span = Field(
-        default=timedelta(days=3), description="how long held mail waits for a decision"
-    )
+    hold_deadline: Span = Field(default=timedelta(days=3), description="how long held mail waits for a decision")
     hold_fate: Fate = Field(
         default=Fate.KEEP,
-        description="what happens to held inbound mail at the deadline: keep (moves to the quarantine), release, "
-        "reject or delete; reject and delete send no bounce",
+        description="what happens to held inbound mail at the deadline: keep (moves to the quarantine), "
+        "release, reject or delete; reject and delete send no bounce",
     )
     hold_fate_outbound: Fate = Field(
         default=Fate.KEEP,
@@ -120,14 +117,14 @@ class StoreSettings(BaseModel):
     @classmethod
     def _known_database(cls, url: str) -> str:
         if not url.startswith(f"{SQLITE}/") or url.rstrip("/") == SQLITE.rstrip("/") or "?" in url:
-            raise ValueError(f"expected {SQLITE} and an absolute path, such as {SQLITE}/var/lib/gatepost/quarantine.db")
+            raise ValueError(f"expected {SQLITE} and an absolute path, such as {DEFAULT_URL}")
         return url
 
     @model_validator(mode="after")
     def _pending_outlives_a_session(self) -> Self:
         # Cancelling under a session that is still waiting for its next hop would answer mail twice.
         if self.pending_limit < timedelta(minutes=15):
-            raise ValueError("pending_limit must be at least 15m, longer than an SMTP client waits for a reply")
+            raise ValueError("pending_limit must be at least 15m, longer than a client waits for a reply")
         return self
 
     @property

@@ -1,0 +1,215 @@
+"""The store: what the gateway writes. Every method is one transaction, durable when it returns.
+
+One `Store` belongs to one thread of one process and is opened after any fork; any number of processes may have
+one on the same database.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, delete, exists, insert, select, update
+
+from model.mail import Mail
+from quarantine.bodies import SALT, Vault
+from quarantine.engine import make_engine, transaction
+from quarantine.errors import StoreError, StoreFull
+from quarantine.item import KEPT_AS, State
+from quarantine.migrate import check_key, check_schema
+from quarantine.record import ItemRecord, Kept, MessageRecord, column
+from quarantine.schema import bodies, items, messages
+from quarantine.settings import StoreSettings
+
+__all__ = ["Clock", "Kept", "Store", "StoreError", "StoreFull", "Ticket", "drop_orphan", "new_id", "utc_now"]
+
+Clock = Callable[[], datetime]
+ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # without i, l, o, u: read aloud and typed without mistakes
+ID_LENGTH = 12
+
+
+def new_id() -> str:
+    """Return 60 random bits in 12 letters: short enough to type, and not to be guessed."""
+    return "".join(secrets.choice(ID_LETTERS) for _ in range(ID_LENGTH))
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What `keep` wrote: the message and its items, in the order of `kept`."""
+
+    message: str
+    items: tuple[str, ...]
+
+
+class Store:
+    """The quarantine's database, open."""
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        engine: Engine,
+        key: bytes,
+        *,
+        clock: Clock,
+        ids: Callable[[], str],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.engine = engine
+        self._key = key
+        self._ids = ids
+        self._entropy = entropy
+
+    @classmethod
+    def open(
+        cls,
+        settings: StoreSettings,
+        *,
+        clock: Clock = utc_now,
+        ids: Callable[[], str] = new_id,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> Self:
+        """Open a database that `migrate` made. Raises StoreError if it is missing, damaged, old or not ours."""
+        engine = make_engine(settings)
+        try:
+            check_schema(engine, settings.path)
+            key = check_key(engine, settings.path, settings.key_file)
+        except StoreError:
+            engine.dispose()
+            raise
+        return cls(settings, engine, key, clock=clock, ids=ids, entropy=entropy)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def reading(self) -> Any:
+        """Return a context manager that yields a connection in a read transaction."""
+        return transaction(self.engine, self.settings.path, write=False)
+
+    def writing(self) -> Any:
+        """Return a context manager that yields a connection in a write transaction."""
+        return transaction(self.engine, self.settings.path, write=True)
+
+    def vault(self, message: str, salt: bytes) -> Vault:
+        """Return what seals and opens one message."""
+        return Vault(self._key, salt, message, self._entropy)
+
+    def keep(self, mail: Mail, kept: Sequence[Kept], *, pending: bool, listener: str = "") -> Ticket:
+        """Write a message and its kept recipients; durable when it returns.
+
+        With `pending` the items count for nothing until `confirm`: some other recipient of the same
+        transaction is still being delivered. Raises StoreFull or StoreError, and then nothing was written.
+        """
+        if not kept:
+            raise ValueError("nothing to keep")
+        ticket = Ticket(self._ids(), tuple(self._ids() for _ in kept))
+        salt = self._entropy(SALT)
+        vault = self.vault(ticket.message, salt)
+        # Compressing and sealing come before the transaction, so that no other writer waits for them.
+        rows = vault.seal_body(mail.raw.chunks())
+        now = self.clock()
+        message = self._message_row(ticket, mail, kept[0], vault, salt, now)
+        message |= {"listener": column(listener), "stored": sum(map(len, rows)), "pieces": len(rows)}
+        item_rows = [
+            self._item_row(item, ticket.message, one, vault, now, pending=pending)
+            for item, one in zip(ticket.items, kept, strict=True)
+        ]
+        with self.writing() as connection:
+            connection.execute(insert(messages), message)
+            for number, data in enumerate(rows):
+                connection.execute(insert(bodies), {"message_id": ticket.message, "number": number, "data": data})
+            connection.execute(insert(items), item_rows)
+        return ticket
+
+    def confirm(self, ticket: Ticket) -> None:
+        """Make a pending ticket count; durable when it returns, so that 250 may be said then and not before.
+
+        Raises StoreError if it is not pending any more. Answer 451 then: the mail is kept nowhere.
+        """
+        now = self.clock()
+        with self.writing() as connection:
+            done = 0
+            for state in (State.QUARANTINED, State.HELD):
+                routes = [route for route, kept_as in KEPT_AS.items() if kept_as is state]
+                change = update(items).where(
+                    items.c.id.in_(ticket.items), items.c.state == State.PENDING, items.c.route.in_(routes)
+                )
+                done += connection.execute(change.values(state=state, changed_at=now)).rowcount
+            if done != len(ticket.items):
+                raise StoreError("the kept mail is not pending any more")
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Take a pending ticket back: the client heard a failure and will come again. Twice is once.
+
+        Raises StoreError if it was confirmed already.
+        """
+        with self.writing() as connection:
+            pending = (items.c.id.in_(ticket.items), items.c.state == State.PENDING)
+            connection.execute(delete(items).where(*pending))
+            drop_orphan(connection, ticket.message)
+            if connection.execute(select(exists().where(items.c.id.in_(ticket.items)))).scalar():
+                raise StoreError("the kept mail was confirmed already")
+
+    def _message_row(
+        self, ticket: Ticket, mail: Mail, first: Kept, vault: Vault, salt: bytes, now: datetime
+    ) -> dict[str, Any]:
+        score = first.screening.score
+        return {
+            "id": ticket.message,
+            "kept_at": now,
+            "direction": mail.direction,
+            "sender": column(mail.envelope.sender),
+            "size": mail.raw.size,
+            "body": True,
+            "model": column(score.model) if score else "",
+            "salt": salt,
+            "record": vault.seal_small("message", MessageRecord.of(mail, first.screening).to_bytes()),
+        }
+
+    def _item_row(
+        self, item: str, message: str, one: Kept, vault: Vault, now: datetime, *, pending: bool
+    ) -> dict[str, Any]:
+        verdict = one.verdict
+        state = KEPT_AS.get(verdict.route)
+        if state is None:
+            raise ValueError(f"mail with route {verdict.route} is not kept")
+        return {
+            "id": item,
+            "message_id": message,
+            "state": State.PENDING if pending else state,
+            "kept_at": now,
+            "changed_at": now,
+            "recipient": column(one.recipient.address),
+            "route": verdict.route,
+            "reason": verdict.reasons[0].code if verdict.reasons else "",
+            "label": verdict.label,
+            "p_bad": verdict.p_bad,
+            "reviewed": None,
+            "deadline": now + self.settings.hold_deadline if state is State.HELD else None,
+            "before": None,
+            "attempt": 0,
+            "record": vault.seal_small(
+                f"item {item}", ItemRecord(one.recipient, verdict.reasons, one.trace).to_bytes()
+            ),
+        }
+
+
+def drop_orphan(connection: Connection, message: str) -> None:
+    """Delete a message, and with it its body, if no item is left of it."""
+    left = exists().where(items.c.message_id == message)
+    connection.execute(delete(messages).where(messages.c.id == message, ~left))

@@ -1,0 +1,55 @@
+# Set-up in one place: every target makes its own virtual environment in .venv from Python 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Where torch comes from. Users who want the small CPU build:
+#   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+TORCH_FROM := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
+
+.PHONY: help demo test lint bench install-serve install-train install-dev clean
+
+help:  ## say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip
+
+# Stamps, so that a second run installs nothing; editable, so that the tree is what runs.
+$(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+# torch first and by itself: anything else that asks for it would take the newest build with CUDA.
+$(VENV)/.train: $(VENV)/.serve
+	$(PIP) install --quiet --constraint constraints.txt $(TORCH_FROM) torch
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.train
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	@touch $@
+
+install-serve: $(VENV)/.serve  ## install what a gateway needs into .venv (no torch)
+install-train: $(VENV)/.train  ## add what training needs
+install-dev: $(VENV)/.dev  ## add what tests and lint need
+
+demo: $(VENV)/.serve  ## the life of a message on bundled mail, on loopback
+	$(BIN)/gatepost demo
+
+test: $(VENV)/.dev  ## run the tests
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+lint: $(VENV)/.dev  ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## measure this machine; prints tables, fails nothing
+	@for bench in throughput byte_identity extract_cases parity; do \
+	  echo "== tests/bench/$$bench.py"; $(BIN)/python tests/bench/$$bench.py || true; done
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

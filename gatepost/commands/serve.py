@@ -1,0 +1,30 @@
+"""`gatepost serve`: run the listeners until a signal ends it."""
+
+from pathlib import Path
+
+import click
+
+CONFIG_HELP = "Configuration file.  [default: $GATEPOST_CONFIG, else /etc/gatepost/config.toml]"
+
+
+@click.command(name="serve")
+@click.option("--config", type=click.Path(path_type=Path), help=CONFIG_HELP)
+def command(config: Path | None) -> None:
+    """Run the listeners until a signal ends it.
+
+    SIGHUP reads the settings and the model again; whatever is wrong with them, the old ones go on serving.
+    SIGTERM and Ctrl-C let messages in flight finish; a second one does not wait.
+
+    Exit code 0 after a stop, 1 if it cannot start, 2 if the configuration cannot be used.
+    """
+    from gatepost.config import find, load
+
+    path = find(config)
+    settings = load(path)
+    from milter.prepare import StartError
+    from milter.supervisor import serve
+
+    try:
+        serve(settings, lambda: load(path))
+    except StartError as error:
+        raise click.ClickException(str(error)) from None

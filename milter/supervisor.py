@@ -1,0 +1,342 @@
+"""The supervisor: binds every socket once, keeps the workers alive, and exchanges them without losing a connection.
+
+    start    bind → become `user` → migrate → workers → every worker ready → READY
+    SIGHUP   read settings → bind what is new → one new worker passes its self-test → the rest → the old ones
+             drain. Whatever fails on the way, the old generation goes on as if nothing had been asked.
+    SIGTERM  drain, at most `drain_seconds`; then, or at a second signal, kill
+    death    of a worker: a new one, at once, and more slowly if they keep dying young
+
+It never loads the model and never touches a message. When it dies, its workers see the end of their line, finish
+what is in flight and go.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from milter.crew import Crew, Generation, Worker, WorkerRefused
+from milter.endpoint import Endpoint
+from milter.events import LogEvents, log_key
+from milter.health import HealthServer
+from milter.listen import ListenError, bind, remove_socket_file
+from milter.metrics import Totals
+from milter.notify import notify, reloading
+from milter.prepare import StartError, check_writable, drop_privileges, make_folders, take_lock
+from milter.settings import ListenerSettings, Settings
+from quarantine.errors import StoreError
+from quarantine.migrate import migrate
+
+READY_LIMIT = 60.0
+"""Seconds that a worker has to become ready."""
+YOUNG = 5.0
+"""A worker that dies within so many seconds after it was ready died young."""
+PATIENT_DEATHS = 5
+"""So many deaths in a row of young workers are replaced at once."""
+LONGEST_WAIT = 10.0
+GRACE = 2.0
+"""Seconds beyond `drain_seconds` before workers are killed."""
+BIND_PATIENCE = 3.0
+
+
+class Supervisor:
+    """One gateway. `read` returns fresh settings at a reload, or raises to have it refused."""
+
+    def __init__(self, settings: Settings, read: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._read = read
+        self._events = LogEvents(settings.log, b"")
+        self._totals = Totals()
+        self._crew = Crew(self._heard, self._left)
+        self._bound: dict[Endpoint, tuple[socket.socket, ListenerSettings]] = {}
+        self._current: Generation | None = None
+        self._generations: list[Generation] = []
+        self._health = HealthServer(self._metrics, self._state)
+        self._stop = asyncio.Event()
+        self._hangup = asyncio.Event()
+        self._signals = 0
+        self._young_deaths = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until a signal ends it. Raises StartError if it cannot even begin."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
+        try:
+            await self._unless_stopped(self._start())
+            while not self._stop.is_set():
+                await self._unless_stopped(self._hangup.wait())
+                if self._hangup.is_set():
+                    self._hangup.clear()
+                    await self._unless_stopped(self._reload())
+        finally:
+            await self._shut_down()
+
+    def _asked_to_stop(self, number: int) -> None:
+        self._signals += 1
+        self._stop.set()
+        if self._signals > 1:
+            self._events.note("warning", "killing", signal=signal.Signals(number).name)
+            for worker in self._workers():
+                worker.kill()
+
+    async def _unless_stopped(self, work: Awaitable[object]) -> None:
+        """Wait for `work`, or give it up when we are asked to stop."""
+        task = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not task.done():
+                task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    # --- start
+
+    async def _start(self) -> None:
+        begun = time.monotonic()
+        settings = self._settings
+        os.umask(0o077)
+        make_folders(settings.gateway)
+        self._lock = take_lock(settings.gateway.state_dir)
+        try:
+            for listener in settings.listener:
+                self._bound[listener.listen] = (bind(listener, patience=BIND_PATIENCE), listener)
+        except ListenError as error:
+            raise StartError(str(error)) from None
+        drop_privileges(settings.gateway.user)
+        check_writable(settings.gateway)
+        self._events = self._log(settings)
+        for listener in settings.listener:
+            self._events.note("info", "listening", listener=listener.name, address=str(listener.listen))
+        await self._open_health(settings)
+        generation = self._new_generation(settings)
+        self._current = generation
+        try:
+            workers = [await self._crew.start(generation, go=False) for _ in range(settings.gateway.worker_count)]
+            await asyncio.to_thread(migrate, settings.quarantine)
+            for worker in workers:
+                worker.go()
+            async with asyncio.timeout(READY_LIMIT):
+                versions = await asyncio.gather(*(worker.ready for worker in workers))
+        except (StoreError, WorkerRefused) as error:
+            raise StartError(str(error)) from None
+        except TimeoutError:
+            raise StartError(f"the workers were not ready after {READY_LIMIT:.0f} seconds; see the log") from None
+        self._promote(generation, versions[0])
+        notify(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={len(workers)} workers, model {versions[0]}")
+        took = round(time.monotonic() - begun, 3)
+        self._events.note("info", "ready", workers=len(workers), model=versions[0], seconds=took)
+
+    def _log(self, settings: Settings) -> LogEvents:
+        try:
+            return LogEvents(settings.log, log_key(settings.gateway.state_dir))
+        except (OSError, ValueError) as error:
+            raise StartError(str(error)) from None
+
+    async def _open_health(self, settings: Settings) -> None:
+        server = HealthServer(self._metrics, self._state)
+        if settings.metrics.listen:
+            try:
+                await server.start(Endpoint.parse(settings.metrics.listen))
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise StartError(f"metrics.listen: cannot listen at {settings.metrics.listen}: {why}") from None
+        self._health.close()
+        self._health = server
+
+    def _new_generation(self, settings: Settings) -> Generation:
+        sockets = {listener.name: self._bound[listener.listen][0] for listener in settings.listener}
+        number = self._generations[-1].number + 1 if self._generations else 1
+        generation = Generation(number, settings, sockets)
+        self._generations.append(generation)
+        return generation
+
+    def _promote(self, generation: Generation, model: str) -> None:
+        self._current = generation
+        self._settings = generation.settings
+        generation.model = model
+        self._totals.show_model(model)
+
+    # --- reload
+
+    async def _reload(self) -> None:
+        notify(reloading())
+        self._events.note("info", "reload-started")
+        before = set(self._bound)
+        generation: Generation | None = None
+        try:
+            settings = self._read()
+            self._bind_new(settings)
+            await asyncio.to_thread(migrate, settings.quarantine)
+            generation = self._new_generation(settings)
+            await self._exchange(generation)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the new, the old goes on serving
+            self._abandon(generation, before)
+            self._totals.reloads.labels("refused").inc()
+            why = str(error) or type(error).__name__
+            self._events.note("error", "reload-refused", error=why, kept="the settings and the model in use")
+        else:
+            self._totals.reloads.labels("done").inc()
+            self._events.note("info", "reload-done", generation=generation.number, model=generation.model)
+        notify("READY=1")
+
+    def _bind_new(self, settings: Settings) -> None:
+        for listener in settings.listener:
+            if listener.listen not in self._bound:
+                self._bound[listener.listen] = (bind(listener), listener)
+                self._events.note("info", "listening", listener=listener.name, address=str(listener.listen))
+
+    async def _exchange(self, generation: Generation) -> None:
+        """Bring the new generation up and send the old one home. Raises before anything of the old is touched."""
+        settings = generation.settings
+        async with asyncio.timeout(READY_LIMIT):
+            model = await (await self._crew.start(generation, go=True)).ready
+        await self._open_health_again(settings)
+        events = self._log(settings)
+        old = self._current
+        self._promote(generation, model)
+        self._events = events
+        rest = [await self._crew.start(generation, go=True) for _ in range(settings.gateway.worker_count - 1)]
+        # The old ones serve until the new ones are at full strength; one that fails is replaced like any other.
+        await asyncio.wait([w.ready for w in rest], timeout=READY_LIMIT) if rest else None
+        if old is not None:
+            for worker in list(old.workers):
+                worker.drain(old.settings.gateway.drain_seconds)
+                self._later(self._kill_late(worker, old.settings.gateway.drain_seconds + GRACE))
+        wanted = {listener.listen for listener in settings.listener}
+        self._release(set(self._bound) - wanted)
+
+    async def _open_health_again(self, settings: Settings) -> None:
+        if settings.metrics.listen != self._settings.metrics.listen:
+            await self._open_health(settings)
+
+    def _abandon(self, generation: Generation | None, before: set[Endpoint]) -> None:
+        if generation is not None:
+            for worker in generation.workers:
+                worker.draining = True  # its end is no death
+                worker.kill()
+            self._generations.remove(generation)
+        self._release(set(self._bound) - before)
+
+    def _release(self, places: set[Endpoint]) -> None:
+        for place in places:
+            sock, listener = self._bound.pop(place)
+            sock.close()
+            with contextlib.suppress(OSError):
+                remove_socket_file(listener)
+            self._events.note("info", "listener-closed", listener=listener.name, address=str(place))
+
+    # --- the life of workers
+
+    def _heard(self, worker: Worker, message: dict[str, Any]) -> None:
+        match message["kind"]:
+            case "metrics":
+                self._totals.add(worker.pid, message)
+            case "ready":
+                self._events.note("info", "worker-ready", worker=worker.pid, model=str(message.get("model", "")),
+                                  seconds=round(time.monotonic() - worker.started, 3))
+            case "failed":
+                self._events.note("error", "worker-refused", worker=worker.pid, error=str(message.get("error", "")))
+
+    def _left(self, generation: Generation, worker: Worker, how: str) -> None:
+        self._totals.forget(worker.pid)
+        if generation is not self._current and not generation.workers and generation in self._generations:
+            self._generations.remove(generation)
+        if worker.draining or self._stop.is_set():
+            return
+        self._totals.deaths.inc()
+        self._events.note("error", "worker-died", worker=worker.pid, how=how, generation=generation.number)
+        worker.kill()  # its helper processes, if any are left
+        young = worker.ready_at is None or time.monotonic() - worker.ready_at < YOUNG
+        self._young_deaths = self._young_deaths + 1 if young else 0
+        if generation is self._current and generation.model:
+            self._later(self._replace(generation))
+
+    async def _replace(self, generation: Generation) -> None:
+        beyond = self._young_deaths - PATIENT_DEATHS
+        wait = min(LONGEST_WAIT, 0.1 * 2**beyond) if beyond > 0 else 0.0
+        if wait:
+            self._events.note("warning", "worker-delayed", seconds=wait, deaths=self._young_deaths)
+        await asyncio.sleep(wait)
+        missing = generation.settings.gateway.worker_count - len(generation.workers)
+        if missing > 0 and generation is self._current and not self._stop.is_set():
+            try:
+                await self._crew.start(generation, go=True)
+            except OSError as error:
+                self._events.note("error", "worker-not-started", error=error.strerror or str(error))
+                self._young_deaths += 1
+                await asyncio.sleep(1.0)
+                self._later(self._replace(generation))
+
+    async def _kill_late(self, worker: Worker, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await worker.gone.wait()
+        except TimeoutError:
+            self._events.note("warning", "worker-killed", worker=worker.pid, reason="did not finish in time")
+            worker.kill()
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _workers(self) -> list[Worker]:
+        return [worker for generation in self._generations for worker in generation.workers]
+
+    # --- the end
+
+    async def _shut_down(self) -> None:
+        self._stop.set()
+        notify("STOPPING=1")
+        workers = self._workers()
+        seconds = self._settings.gateway.drain_seconds if self._signals < 2 else 0.0
+        if self._current is not None and self._current.model:
+            self._events.note("info", "draining", workers=len(workers), seconds=seconds)
+        for worker in workers:
+            if worker.ready_at is None:
+                worker.kill()
+            worker.drain(seconds)
+        await asyncio.gather(*(self._kill_late(worker, seconds + GRACE) for worker in workers))
+        await asyncio.gather(*(worker.gone.wait() for worker in workers))
+        self._health.close()
+        self._release(set(self._bound))
+        self._events.note("info", "stopped")
+
+    # --- what others may see
+
+    def _state(self) -> dict[str, Any]:
+        current = self._current
+        serving = current.serving if current else 0
+        return {
+            "ok": serving > 0 and not self._stop.is_set(),
+            "workers": {"ready": serving, "wanted": self._settings.gateway.worker_count},
+            "generation": current.number if current else 0,
+            "model": current.model if current else "",
+        }
+
+    def _metrics(self) -> bytes:
+        self._totals.workers.clear()
+        for worker in self._workers():
+            self._totals.workers.labels(worker.state).inc()
+        return self._totals.render()
+
+
+def serve(settings: Settings, read: Callable[[], Settings]) -> None:
+    """Run a gateway until it is stopped. Raises StartError."""
+
+    async def main() -> None:
+        await Supervisor(settings, read).run()
+
+    asyncio.run(main())

@@ -1,0 +1,199 @@
+"""A worker process: inherits the listening sockets, loads the model, takes mail while it has room.
+
+Started by the supervisor as `python -P -m milter.worker FD`, where FD is its end of the line (`milter.channel`).
+It says `ready` after its self-test, or `failed` with a sentence for the operator; `drain`, SIGTERM or the end of
+the line make it accept no more, finish what is in flight, and exit.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.child import Extractor
+
+from milter.channel import Channel
+from milter.events import LogEvents, log_key, whereabouts
+from milter.gateway import Gateway
+from milter.listen import Acceptor, Room
+from milter.metrics import INTERVAL, WorkerMetrics
+from milter.settings import Settings
+from model.bundle import DEFAULT, Bundle, BundleError
+from model.domains import DomainLists
+from model.extracted import Limits
+from model.facts import Site
+from model.score import Scorer, ScoringFailed, verify
+from model.screen import Screener
+from quarantine.errors import StoreError
+from quarantine.store import Store, utc_now
+
+EXIT_LIMIT = 1.0
+"""Seconds that threads have to end after everything is answered."""
+HEARTBEAT = 5.0
+"""Longest time, in seconds, without a word to the supervisor."""
+
+
+class Refused(Exception):
+    """This worker cannot serve; the text is for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What screening needs, tested and ready."""
+
+    bundle: Bundle
+    extractor: Extractor
+    screener: Screener
+
+
+def tools(settings: Settings) -> Tools:
+    """Load lists and model and prove them on the golden inputs. Raises Refused."""
+    try:
+        bundle = Bundle.open(Path(settings.model.path) if settings.model.path else DEFAULT)
+        scorer = Scorer(bundle)
+        verify(scorer)
+    except (BundleError, ScoringFailed) as error:
+        raise Refused(str(error)) from error
+    extractor = Extractor(Limits())
+    site = Site(
+        trusted_authserv_ids=frozenset(settings.site.trusted_authserv_ids),
+        own_domains=frozenset(settings.site.own_domains),
+        known_correspondents=frozenset(),
+    )
+    return Tools(bundle, extractor, Screener(scorer, extractor, site, DomainLists.load()))
+
+
+class Worker:
+    """One worker: its sockets, its gateway, its line to the supervisor."""
+
+    def __init__(self, channel: Channel, settings: Settings, listening: dict[str, int]) -> None:
+        self._channel = channel
+        self._settings = settings
+        self._listening = listening
+        self._metrics = WorkerMetrics()
+        self._events = LogEvents(settings.log, log_key(settings.gateway.state_dir))
+        self._leave = asyncio.Event()
+        self._seconds = settings.gateway.drain_seconds
+        self._acceptors: list[Acceptor] = []
+
+    async def run(self) -> None:
+        """Serve until told to leave."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._leave.set)
+        loop.set_exception_handler(self._loop_fault)
+        made = tools(self._settings)
+        try:
+            message = await self._channel.receive()
+            if message is None or message["kind"] != "go":
+                return
+            await self._serve(made)
+        finally:
+            made.extractor.close()
+
+    async def _serve(self, made: Tools) -> None:
+        loop = asyncio.get_running_loop()
+        screening = ThreadPoolExecutor(1, "screening")
+        storing = ThreadPoolExecutor(1, "store")
+        store = await loop.run_in_executor(storing, lambda: Store.open(self._settings.quarantine, clock=utc_now))
+        gateway = Gateway(self._settings, made.screener, store, self._events, self._metrics)
+        room = Room(self._settings.gateway.max_connections_per_worker)
+        for listener in self._settings.listener:
+            sock = socket.socket(fileno=self._listening[listener.name])
+            self._acceptors.append(Acceptor(sock, gateway.factory(listener), room, loop))
+        for acceptor in self._acceptors:
+            acceptor.resume()
+        self._channel.send("ready", model=made.bundle.version)
+        reporting = asyncio.create_task(self._report())
+        listening = asyncio.create_task(self._listen())
+        await self._leave.wait()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        await gateway.drain(self._seconds)
+        for task in (reporting, listening):
+            task.cancel()
+        self._channel.send("metrics", **self._metrics.take())
+        await self._channel.flush()
+        await loop.run_in_executor(storing, store.close)
+        screening.shutdown(wait=False, cancel_futures=True)
+        storing.shutdown(wait=False)
+
+    async def _listen(self) -> None:
+        """Do what the supervisor says; its end is a reason to leave as well."""
+        while True:
+            message = await self._channel.receive()
+            if message is None:
+                break
+            if message["kind"] == "drain":
+                self._seconds = float(message["seconds"])
+                break
+        self._leave.set()
+
+    async def _report(self) -> None:
+        last = 0.0
+        while True:
+            await asyncio.sleep(INTERVAL)
+            if self._metrics.changed or time.monotonic() - last >= HEARTBEAT:
+                last = time.monotonic()
+                self._channel.send("metrics", **self._metrics.take())
+
+    def _loop_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception") or RuntimeError(str(context.get("message", "")))
+        self._metrics.fault("loop")
+        self._events.session_fault("", "", error)
+
+
+async def _main(end: socket.socket) -> int:
+    channel = await Channel.over(end)
+    start = await channel.receive()
+    if start is None:
+        return 0
+    try:
+        settings = Settings.model_validate(start["settings"])
+        listening = {str(name): int(fd) for name, fd in start["listening"].items()}
+        for fd in listening.values():
+            os.set_inheritable(fd, False)  # the extraction child must not keep our ports open
+        await Worker(channel, settings, listening).run()
+    except (Refused, StoreError) as error:
+        return await _failed(channel, str(error))
+    except Exception as error:  # noqa: BLE001 - the supervisor tells the operator, whatever it was
+        return await _failed(channel, f"{type(error).__name__}: {error} ({whereabouts(error)})")
+    return 0
+
+
+async def _failed(channel: Channel, text: str) -> int:
+    channel.send("failed", error=text)
+    await channel.flush()
+    channel.close()
+    return 1
+
+
+def _exit_soon(seconds: float, code: int) -> None:
+    """End the process by force if a thread that cannot be interrupted keeps it from ending."""
+    timer = threading.Timer(seconds, os._exit, [code])
+    timer.daemon = True
+    timer.start()
+
+
+def main() -> None:
+    """Run one worker on the descriptor that the supervisor named."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    fd = int(sys.argv[1])
+    os.set_inheritable(fd, False)
+    code = 1
+    with contextlib.suppress(KeyboardInterrupt):
+        code = asyncio.run(_main(socket.socket(fileno=fd)))
+    _exit_soon(EXIT_LIMIT, code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

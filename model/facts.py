@@ -1,0 +1,147 @@
+"""Who sends, from where, linking where: `Facts`, each true, false or unknown.
+
+Facts are relations between what a message says of itself and what can be checked: they carry from one mailbox to
+another where words do not. Rules that bind every one of them:
+
+- identity counts as good only where a trusted Authentication-Results says so, aligned with From (relaxed, by
+  registrable domain); a bare DKIM `d=` is a claim;
+- shared hosts (free mail, free hosting, forms, tenants) are never known, mail services' click hosts are neither
+  known nor unknown;
+- mail from before `LISTS_SINCE` is not judged by lists of today: such facts are unknown;
+- no fact looks at the recipient, and none says anything by being there only in one collection of mail.
+"""
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from model import link_facts, sender_facts
+from model.domains import DomainLists
+from model.extracted import Extracted
+from model.mail import Envelope
+
+LISTS_SINCE = datetime(2018, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the operator says of the place: whose authentication results are believed, what is its own.
+
+    `trusted_authserv_ids` in lower case; "*" believes the topmost header, for mail taken from elsewhere.
+    `known_correspondents` holds addresses and domains in lower case.
+    """
+
+    trusted_authserv_ids: frozenset[str] = frozenset()
+    own_domains: frozenset[str] = frozenset()
+    known_correspondents: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Every fact is true, false, or None for unknown. GOOD ones speak for a message when true, BAD ones against.
+
+    "No author" below means: From is absent, or names several mailboxes.
+    """
+
+    # -- good when true --
+    # From's registrable domain is popular and authenticated. False: not popular (or shared), or authentication
+    # failed. None: no author; old mail; popular, but nobody checked.
+    sender_known: bool | None = None
+    # Aligned DKIM or DMARC pass. False: checked, no aligned pass. None: no author, no trusted header, or only
+    # temporary errors.
+    authenticated: bool | None = None
+    # A DKIM signature claims a domain aligned with From. None: no author; no signature and either no transport
+    # headers at all or old mail.
+    dkim_aligned: bool | None = None
+    # The display name and the sender's domain have a word in common. None: no author, no display name or only
+    # common words in it, a person's name that the local part bears out, free mail.
+    name_matches_domain: bool | None = None
+    # The label of the sender's domain stands in the visible text. None: no author, no text, free mail or
+    # shared host, a label under three letters, or the operator's own domain.
+    label_in_text: bool | None = None
+    # The display name, or its most telling word, stands in the visible text. None: no author, no display name
+    # with such a word, no text.
+    name_in_text: bool | None = None
+    # Most links go to the sender's own domain or to a known one. None: no link that counts, old mail.
+    main_link_matches: bool | None = None
+    # There is a List-Unsubscribe header. Never None where there are headers at all.
+    list_unsubscribe: bool | None = None
+    # In-Reply-To or References is there. Never None where there are headers at all.
+    is_reply: bool | None = None
+    # The author, or his domain if it is not shared, is on the site's list and not refuted by authentication.
+    # None: the site keeps no such list, no author, or nobody checked.
+    known_correspondent: bool | None = None
+    # -- bad when true --
+    # From's domain is under a nearly free top-level domain. None: no author, old mail.
+    cheap_tld: bool | None = None
+    # The display name or the domain carries a brand's name, but the domain is not the brand's. None: no author,
+    # old mail, or neither a display name nor a domain.
+    foreign_brand: bool | None = None
+    # The display name holds an address of another domain. None: no author or no display name.
+    address_in_name: bool | None = None
+    # More than half of the link hosts that count are unknown. None: none counts, old mail.
+    unknown_links: bool | None = None
+    # More than half of the image hosts that count are unknown. None: none counts, old mail.
+    unknown_images: bool | None = None
+    # A visible link goes to a shortener or to a bare address. None: no links.
+    shortener_or_ip_link: bool | None = None
+    # Signed or returned to by a domain that is neither From's nor known nor a mail service's. None: no author,
+    # no claim of either kind, old mail.
+    foreign_signer: bool | None = None
+    # Reply-To leads to another organisation (or, at free mail, to another mailbox). None: no author.
+    reply_to_elsewhere: bool | None = None
+    # The author writes from free mail. None: no author.
+    free_mail_sender: bool | None = None
+    # The author writes from a shared host that is not free mail. None: no author.
+    sender_on_shared_host: bool | None = None
+    # A link shows one organisation's host and leads to another's. None: no link shows a host.
+    shown_link_differs: bool | None = None
+    # Much text that no reader sees, beyond a preview line. Never None where there is any text.
+    hidden_text: bool | None = None
+    # An attachment that runs, mounts, holds macros, opens as a page, or is encrypted. Never None.
+    risky_attachment: bool | None = None
+    # From cannot be read in one way only. None: there is no From at all.
+    from_ambiguous: bool | None = None
+
+
+GOOD: tuple[str, ...] = (
+    "sender_known", "authenticated", "dkim_aligned", "name_matches_domain", "label_in_text", "name_in_text",
+    "main_link_matches", "list_unsubscribe", "is_reply", "known_correspondent",
+)  # fmt: skip
+BAD: tuple[str, ...] = tuple(field.name for field in fields(Facts) if field.name not in GOOD)
+
+
+def facts(extracted: Extracted, envelope: Envelope, site: Site, lists: DomainLists) -> Facts:
+    """Return what can be said of a message. Pure, and never raises on any `Extracted`."""
+    modern = sent_at(extracted) >= LISTS_SINCE
+    author = sender_facts.author(extracted, lists)
+    identity = sender_facts.identity(extracted, envelope, author, site.trusted_authserv_ids, lists)
+    name = sender_facts.name(extracted, author, lists, site.own_domains)
+    origin = sender_facts.origin(extracted, author, identity, site.known_correspondents, lists)
+    links = link_facts.links(extracted, author.organisation, lists)
+    found = {**identity, **name, **origin, **links, **link_facts.content(extracted)}
+    if not modern:
+        found.update(dict.fromkeys(_BY_LISTS))
+        found["dkim_aligned"] = found["dkim_aligned"] or None
+    return Facts(**found)
+
+
+# What depends on lists of today, and on habits (signing) that old mail could not have.
+_BY_LISTS = ("sender_known", "main_link_matches", "cheap_tld", "foreign_brand", "unknown_links", "unknown_images",
+             "foreign_signer")  # fmt: skip
+
+
+def sent_at(extracted: Extracted) -> datetime:
+    """Return when a message arrived by its topmost Received header, else its Date, else now-like (the far future).
+
+    Received comes first, since Date is the sender's to choose: a thief could leave the lists by writing 1999.
+    """
+    stamps = [extracted.received[0].rpartition(";")[2]] if extracted.received else []
+    stamps.append(extracted.headers.get("date", ""))
+    for stamp in stamps:
+        try:
+            when = parsedate_to_datetime(stamp[:100].strip())
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
+    return datetime.max.replace(tzinfo=UTC)

@@ -1,0 +1,98 @@
+"""Facts about what a message points to and carries: links, images, hidden text, attachments."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from model.domains import DomainLists, is_ip
+from model.extracted import Extracted, Link, Part
+
+Found = dict[str, bool | None]
+
+_WALKED = frozenset({"anchor", "form", "area", "text", "frame"})
+_SHOWN_HOST = re.compile(r"(?:https?://)?((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})(?:[/:?#]\S*)?", re.IGNORECASE)
+_HALF = 0.5
+
+# More than a preview line, and not outweighed by what is to be seen.
+_HIDDEN_CHARS = 400
+_HIDDEN_SHARE = 0.5
+
+_RISKY_NAME = re.compile(
+    r"\.(?:exe|scr|pif|com|bat|cmd|ps1|vbs|vbe|js|jse|wsf|wsh|hta|lnk|url|msi|msix|jar|reg|cpl|chm|iso|img|vhd|vhdx|"
+    r"html?|shtml?|xhtml|mht|mhtml|svgz?|xll|xlam|docm|dotm|xlsm|xltm|pptm|potm|ppam|one|ace|cab|appx|apk|dll|sct)[\s.]*\Z",
+    re.IGNORECASE,
+)
+_RISKY_TYPE = frozenset({
+    "application/x-msdownload", "application/x-dosexec", "application/x-ms-shortcut", "application/x-iso9660-image",
+    "application/hta", "application/javascript", "text/html", "image/svg+xml", "application/java-archive",
+})  # fmt: skip
+
+
+def links(extracted: Extracted, organisation: str, lists: DomainLists) -> Found:
+    """Return the facts on links and images; `organisation` is the author's registrable domain or empty."""
+    walked = [link for link in extracted.links if link.kind in _WALKED and link.host and not link.hidden]
+    counted = Counter(
+        lists.registrable(link.host) or link.host for link in walked if not lists.tracking(link.host)
+    )
+    hosts = {lists.registrable(link.host) or link.host: link.host for link in walked}
+    found: Found = {
+        "main_link_matches": None,
+        "unknown_links": _mostly_unknown((link.host for link in walked), lists),
+        "unknown_images": _mostly_unknown(
+            (link.host for link in extracted.links if link.kind == "image" and link.host), lists
+        ),
+        "shortener_or_ip_link": None,
+        "shown_link_differs": _shown_differs(walked, lists),
+    }
+    if walked:
+        found["shortener_or_ip_link"] = any(lists.shortener(host) or is_ip(host) for host in hosts.values())
+    if counted:
+        main = counted.most_common(1)[0][0]
+        found["main_link_matches"] = main == organisation or lists.known(hosts[main])
+    return found
+
+
+def _mostly_unknown(hosts: Iterable[str], lists: DomainLists) -> bool | None:
+    """Tell whether more than half of the organisations linked to are unknown; mail services do not count."""
+    known = {lists.registrable(host) or host: lists.known(host) for host in hosts if not lists.tracking(host)}
+    if not known:
+        return None
+    return sum(not value for value in known.values()) > _HALF * len(known)
+
+
+def _shown_differs(walked: Iterable[Link], lists: DomainLists) -> bool | None:
+    """Tell whether a link that shows a host leads to another organisation, and not by way of a mail service."""
+    answer: bool | None = None
+    for link in walked:
+        match = _SHOWN_HOST.fullmatch(link.shown.strip()[:300]) if link.kind == "anchor" else None
+        shown = lists.registrable(match[1]) if match else ""
+        if not shown:
+            continue
+        differs = lists.registrable(link.host) != shown and not lists.tracking(link.host)
+        answer = bool(answer) or differs
+    return answer
+
+
+def content(extracted: Extracted) -> Found:
+    """Return hidden_text and risky_attachment."""
+    hidden, visible = _letters(extracted.hidden_text), _letters(extracted.text)
+    return {
+        "hidden_text": (hidden > _HIDDEN_CHARS and hidden > _HIDDEN_SHARE * visible) if hidden or visible else None,
+        "risky_attachment": any(map(_risky, extracted.parts)),
+    }
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text[:20_000]))
+
+
+def _risky(part: Part) -> bool:
+    if part.encrypted:
+        return True
+    if not part.attachment:
+        return False
+    return (
+        part.true_type in _RISKY_TYPE
+        or part.type.lower() in _RISKY_TYPE
+        or _RISKY_NAME.search(part.filename[-200:]) is not None
+    )

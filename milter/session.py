@@ -1,0 +1,370 @@
+"""The conversation with a client: a subclass of aiosmtpd's SMTP that promises no more than the next hop does.
+
+Handlers return replies, one loop writes them. MAIL and RCPT go to the next hop as they arrive; a message is read
+to disk and then belongs to a `Transaction`, which runs to its end even if the client leaves.
+
+aiosmtpd gives the life of a connection and its timer. Its command loop is replaced: it upper-cases parameters,
+refuses DSN's, has no XFORWARD, answers 500 to a fault of ours, and keeps whole messages in memory.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from aiosmtpd.smtp import SMTP
+
+from milter.announce import EVERYTHING, announced, feature_lines
+from milter.data import Arrival, Disconnected, Inbox, LineTooLong
+from milter.esmtp import ParameterError, Path, declared_size, mail_params, parse_path, rcpt_params
+from milter.lane import Lane
+from milter.link import Link
+from milter.next_hop import HopError
+from milter.replies import AFTER_QUEUE, Event, Reply, holds, passed_on, reply
+from milter.transaction import Transaction
+from milter.xforward import Forwarded, ForwardError
+from model.mail import CHUNK, Envelope, Mail, RawWriter, Recipient
+
+COMMAND_LIMIT = 1_000
+ERROR_LIMIT = 3
+RECIPIENT_LIMIT = 10_000
+WEB_VERBS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "TRACE", "PATCH"})
+ERRORS = frozenset({Event.UNKNOWN_COMMAND, Event.NOT_IMPLEMENTED, Event.LINE_TOO_LONG, Event.SYNTAX})
+
+logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's own lines quote commands and addresses
+
+T = TypeVar("T")
+Handler = Callable[[str], Awaitable[Reply]]
+
+
+class Session(SMTP):  # type: ignore[misc]
+    """One client connection. `registry` is where open sessions are known, for draining."""
+
+    line_length_limit = CHUNK  # the stream's buffer; the limit on commands is our own
+
+    def __init__(self, lane: Lane, registry: set["Session"]) -> None:
+        super().__init__(None, hostname=lane.hostname, timeout=lane.patience.command,
+                         loop=asyncio.get_running_loop())
+        self._lane = lane
+        self._registry = registry
+        self._link = Link(lane.next_hop, lane.hostname, lane.timeouts)
+        self._inbox: Inbox
+        self._forwarded = Forwarded()
+        self._peer = ""
+        self._helo = ""
+        self._announced: dict[str, str] = {}
+        self._path: Path | None = None
+        self._sender_params: tuple[str, ...] = ()
+        self._recipients: list[Recipient] = []
+        self._errors = 0
+        self._left = False
+        self._retiring = False
+        self._idle = True
+        self.ended: asyncio.Future[None] = self.loop.create_future()
+        self._running: asyncio.Future[Reply] | None = None
+        self._handlers: dict[str, Handler] = {
+            "EHLO": self._ehlo, "HELO": self._helo_, "MAIL": self._mail, "RCPT": self._rcpt, "DATA": self._data,
+            "RSET": self._rset, "NOOP": self._noop, "QUIT": self._quit, "VRFY": self._vrfy,
+            "XFORWARD": self._xforward,
+        }
+
+    # The life of the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a new client in."""
+        self._registry.add(self)
+        self._lane.metrics.session_opened(self._lane.name)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note that nobody waits for replies any more."""
+        self._left = True
+        self._registry.discard(self)
+        self._lane.metrics.session_closed(self._lane.name)
+        self.ended.set_result(None)
+        super().connection_lost(error)
+
+    def eof_received(self) -> bool | None:
+        """Note that the client sends no more; commands that are here already are still answered."""
+        self._left = True
+        return asyncio.StreamReaderProtocol.eof_received(self)
+
+    def retire(self) -> None:
+        """End the session as soon as no transaction is open: now, or after the current one."""
+        self._retiring = True
+        if self._idle and self._path is None and self.transport is not None:
+            self._farewell(Event.SHUTTING_DOWN)
+
+    def abort(self) -> None:
+        """End the session at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _timeout_cb(self) -> None:
+        self._farewell(Event.COMMAND_TIMEOUT)
+
+    def _farewell(self, event: Event) -> None:
+        """Close; an after-queue client is not told 421, since Postfix would leave us alone for minutes then."""
+        if self.transport is None:
+            return
+        if self._lane.mode != AFTER_QUEUE or event is not Event.SHUTTING_DOWN:
+            self._writer.write(reply(event).wire())
+        self.transport.close()
+
+    async def _handle_client(self) -> None:
+        """Greet, then answer one command after the other until either side ends it."""
+        self._inbox = Inbox(self._reader)
+        try:
+            await self._say(Reply(220, "", (f"{self._lane.hostname} ESMTP",)))
+            while self.transport is not None:
+                self._reset_timeout(self._lane.patience.command)
+                self._idle = True
+                answer = await self._next()
+                await self._say(answer)
+                if answer.close:
+                    break
+                if self._retiring and self._path is None:
+                    self._farewell(Event.SHUTTING_DOWN)
+        except (Disconnected, ConnectionError):
+            pass
+        finally:
+            self._link_down()
+            if self.transport is not None:
+                self.transport.close()
+
+    def _link_down(self) -> None:
+        """Leave the next hop: when a running transaction has ended, at once if we are cancelled, else politely."""
+        task = asyncio.current_task()
+        if self._running is not None and not self._running.done():
+            self._running.add_done_callback(lambda _: self._link.drop())
+        elif task is not None and task.cancelling():
+            self._link.drop()
+        else:
+            _in_background(self._link.close())
+
+    async def _say(self, answer: Reply) -> None:
+        self._writer.write(answer.wire())
+        await self._writer.drain()
+
+    async def _next(self) -> Reply:
+        try:
+            line = await self._inbox.line(COMMAND_LIMIT)
+            self._idle = False
+            self._timeout_handle.cancel()
+            return await self._counted(*_command(line))
+        except LineTooLong:
+            return self._erred(Event.LINE_TOO_LONG)
+        except (Disconnected, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours is 451 and never ends in a bounce
+            return await self.handle_exception(error)
+
+    async def handle_exception(self, error: Exception) -> Reply:
+        """Tell the operator, drop what was begun, and say 451 with a fixed text."""
+        self._lane.events.session_fault(self._lane.name, self._peer, error)
+        self._lane.metrics.fault("session")
+        self._link.drop()
+        self._forget()
+        return reply(Event.INTERNAL)
+
+    async def _counted(self, verb: str, argument: str | None) -> Reply:
+        if verb in WEB_VERBS:
+            return reply(Event.WEB_CLIENT)
+        if self._inbox.waiting and ("PIPELINING" not in self._announced or verb in ("EHLO", "HELO", "DATA")):
+            return reply(Event.EARLY_TALKER)
+        handler = self._handlers.get(verb)
+        if argument is None or (handler is None and verb not in _REFUSED):
+            return self._erred(Event.UNKNOWN_COMMAND)
+        if handler is None:
+            return self._erred(_REFUSED[verb])
+        try:
+            return await handler(argument)
+        except ParameterError as error:
+            return self._erred(Event(error.fault))
+        except HopError as error:
+            self._link.drop()
+            self._forget()
+            self._lane.hop_down(str(error))
+            return reply(Event.HOP_NONSENSE if error.nonsense else Event.HOP_DOWN)
+
+    def _erred(self, event: Event) -> Reply:
+        """Count what a client gets wrong by itself; after a few of these it is not worth listening to."""
+        answer = reply(event)
+        if event in ERRORS:
+            self._errors += 1
+            if self._errors > ERROR_LIMIT:
+                return reply(Event.TOO_MANY_ERRORS)
+        return answer
+
+    # Commands
+
+    async def _ehlo(self, argument: str) -> Reply:
+        if not argument:
+            return self._erred(Event.SYNTAX)
+        await self._rset("")
+        self._helo = argument
+        try:
+            theirs = dict((await self._link.up()).capabilities)
+            self._lane.known[str(self._lane.next_hop)] = theirs
+        except HopError as error:
+            # MAIL will be 451. Promising less here would make an upstream bounce what it cannot hand over so.
+            self._lane.hop_down(str(error))
+            theirs = dict(self._lane.known.get(str(self._lane.next_hop), EVERYTHING))
+        ours = 0 if holds(Event.TOO_BIG, self._lane.mode) else self._lane.max_message_bytes
+        self._announced = announced(theirs, ours)
+        return Reply(250, "", (self._lane.hostname,
+                               *feature_lines(self._announced, xforward=self._lane.trusts(self._peer))))
+
+    async def _helo_(self, argument: str) -> Reply:
+        if not argument:
+            return self._erred(Event.SYNTAX)
+        await self._rset("")
+        self._helo = argument
+        self._announced = {}
+        return Reply(250, "", (self._lane.hostname,))
+
+    async def _xforward(self, argument: str) -> Reply:
+        if not self._lane.trusts(self._peer):
+            return reply(Event.NOT_TRUSTED)
+        if self._path is not None:
+            return reply(Event.BAD_SEQUENCE)
+        try:
+            self._forwarded.update(argument)
+        except ForwardError:
+            return self._erred(Event.SYNTAX)
+        return reply(Event.XFORWARD_OK)
+
+    async def _mail(self, argument: str) -> Reply:
+        if not self._helo or self._path is not None:
+            return reply(Event.BAD_SEQUENCE)
+        path = parse_path(argument, "FROM:")
+        params = mail_params(path, self._announced)
+        if declared_size(path.params) > self._size_limit() and not holds(Event.TOO_BIG, self._lane.mode):
+            return reply(Event.TOO_BIG)
+        hop = await self._link.up()
+        if not self._announced.keys() <= {*hop.capabilities}:
+            return reply(Event.HOP_DOWN)  # it came back as less than we said it was
+        answer = passed_on(await self._link.mail(path.address, params, self._forwarded.attributes))
+        if not answer.positive:
+            return answer
+        self._path, self._sender_params = path, params
+        return reply(Event.SENDER_OK)
+
+    async def _rcpt(self, argument: str) -> Reply:
+        if self._path is None:
+            return reply(Event.BAD_SEQUENCE)
+        path = parse_path(argument, "TO:")
+        if not path.address:
+            return self._erred(Event.BAD_ADDRESS)
+        params = rcpt_params(path, self._announced)
+        if len(self._recipients) >= RECIPIENT_LIMIT:
+            return reply(Event.TOO_MANY_RECIPIENTS)
+        answer = passed_on(await (await self._link.up()).rcpt(path.address, params))
+        if not answer.positive:
+            return answer
+        self._recipients.append(Recipient(path.address, params))
+        return replace(reply(Event.RECIPIENT_OK), code=answer.code)
+
+    async def _data(self, argument: str) -> Reply:
+        if argument:
+            return self._erred(Event.SYNTAX)
+        if self._path is None or not self._recipients:
+            return reply(Event.BAD_SEQUENCE)
+        envelope = Envelope(self._path.address, tuple(self._recipients), self._sender_params,
+                            self._forwarded.client(self._peer, self._helo))
+        attributes = dict(self._forwarded.attributes)
+        writer = RawWriter(self._lane.spool_dir)
+        try:
+            await self._say(reply(Event.START_DATA))
+            self._reset_timeout(self._lane.patience.data)
+            limit = None if holds(Event.TOO_BIG, self._lane.mode) else self._size_limit()
+            arrival = await self._inbox.message(writer, limit)
+            self._timeout_handle.cancel()
+        except BaseException:
+            writer.discard()
+            self._link.drop()
+            raise
+        self._forget()
+        refusal = _refused(arrival)
+        if refusal is not None:
+            writer.discard()
+            await self._link.reset()
+            return reply(refusal)
+        mail = Mail(envelope, writer.finish(), self._lane.direction)
+        work = Transaction(self._lane, self._link, mail, attributes, fault=self._wrong_with(arrival),
+                           present=lambda: not self._left)
+        self._running = _in_background(work.run())
+        return await asyncio.shield(self._running)
+
+    def _wrong_with(self, arrival: Arrival) -> Event | None:
+        if not arrival.clean:
+            return Event.BAD_LINE_ENDING
+        return Event.TOO_BIG if arrival.size > self._lane.max_message_bytes else None
+
+    async def _rset(self, argument: str) -> Reply:
+        if argument:
+            return self._erred(Event.SYNTAX)
+        if self._path is not None:
+            await self._link.reset()
+        self._forget()
+        return reply(Event.OK)
+
+    async def _noop(self, _: str) -> Reply:
+        return reply(Event.OK)
+
+    async def _quit(self, _: str) -> Reply:
+        return reply(Event.BYE)
+
+    async def _vrfy(self, argument: str) -> Reply:
+        return reply(Event.VERIFY) if argument else self._erred(Event.SYNTAX)
+
+    def _size_limit(self) -> int:
+        """Octets that a message may have where it can be refused: what we announced, else our own limit."""
+        return int(self._announced.get("SIZE") or self._lane.max_message_bytes)
+
+    def _forget(self) -> None:
+        """End the transaction on our side; XFORWARD lasts no longer than that."""
+        self._path = None
+        self._sender_params = ()
+        self._recipients = []
+        self._forwarded.clear()
+
+
+_REFUSED = {
+    "STARTTLS": Event.NOT_IMPLEMENTED, "AUTH": Event.NOT_IMPLEMENTED, "EXPN": Event.NOT_IMPLEMENTED,
+    "HELP": Event.NOT_IMPLEMENTED, "ETRN": Event.NOT_IMPLEMENTED, "TURN": Event.NOT_IMPLEMENTED,
+    "SEND": Event.NOT_IMPLEMENTED, "SOML": Event.NOT_IMPLEMENTED, "SAML": Event.NOT_IMPLEMENTED,
+    "XCLIENT": Event.NOT_IMPLEMENTED, "BDAT": Event.CHUNKING,
+}
+_BACKGROUND: set[asyncio.Future[Any]] = set()  # the loop itself keeps only weak references to tasks
+
+
+async def settled(seconds: float) -> None:
+    """Wait for what outlives its session: transactions without a client, and goodbyes to next hops."""
+    if _BACKGROUND:
+        await asyncio.wait(tuple(_BACKGROUND), timeout=seconds)
+
+
+def _in_background(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+    task = asyncio.ensure_future(work)
+    _BACKGROUND.add(task)
+    task.add_done_callback(_BACKGROUND.discard)
+    return task
+
+
+def _command(line: bytes) -> tuple[str, str | None]:
+    """Return (verb, argument); the argument is None for a line that is no command at all."""
+    verb, _, rest = line.partition(b" ")
+    if not verb.isalpha() or any(octet < 32 or octet == 127 for octet in line):
+        return "", None
+    return verb.decode("ascii").upper(), rest.strip(b" ").decode("utf-8", "surrogateescape")
+
+
+def _refused(arrival: Arrival) -> Event | None:
+    """What keeps a message from existing at all, whatever the mode."""
+    if not arrival.stored:
+        return Event.SPOOL_FULL
+    return Event.TOO_BIG if arrival.too_big else None

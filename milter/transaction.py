@@ -1,0 +1,270 @@
+"""One message from the end of its data to our reply: screen, decide, settle, tell.
+
+The order is what keeps mail: nothing is written or sent before the verdicts; what is kept is durable before the
+dot goes to the next hop and before the client hears 250; a failure after that takes the pending rows back and is
+what the client hears. The deadline ends when our dot is sent.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+
+from milter.headers import relayed, verdict_lines
+from milter.lane import Lane
+from milter.link import Link
+from milter.next_hop import HopError, UnsendableError
+from milter.record import MessageRecord, RecipientRecord
+from milter.replies import Event, Reply, holds, passed_on, reply
+from milter.settle import Plan, plan
+from model.mail import Direction, Mail
+from model.screen import Screening
+from model.verdict import Route, Stage, Verdict
+from quarantine.store import Kept, StoreError, StoreFull, Ticket
+
+SCREENING_SHARE = 0.75  # of the deadline; the rest is for the store and the next hop
+GRACE = 1.0  # seconds a screening may overrun its time before we stop waiting for it
+CONFIRM_TRIES = 3
+
+
+class _TooLate(Exception):
+    """The deadline passed, or the client left, before our dot: nothing has happened yet and nothing will."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+class Transaction:
+    """One use: build it at the end of data, await `run()`, give the client its reply.
+
+    `present` tells whether the client still waits for it; `fault` is what was wrong with the octets.
+    """
+
+    def __init__(self, lane: Lane, link: Link, mail: Mail, attributes: Mapping[str, str], *,
+                 fault: Event | None, present: Callable[[], bool]) -> None:
+        self._lane = lane
+        self._link = link
+        self._mail = mail
+        self._attributes = dict(attributes)
+        self._event = fault
+        self._present = present
+        self._clock: Callable[[], float] = asyncio.get_running_loop().time
+        self._started = self._clock()
+        self._deadline = self._started + lane.deadline
+        self._trace = lane.tracer.new()
+        self._screening = Screening()
+        self._plan: Plan | None = None
+        self._job: Future[Screening] | None = None
+        self._fault = ""
+        self._queued_as = ""
+        self._ms: dict[str, float] = {}
+
+    async def run(self) -> Reply:
+        """Settle the message and log it. Returns a reply in every case; the message's bytes are given back."""
+        try:
+            answer = await self._guarded()
+            self._ms["total"] = self._since(self._started)
+            self._tell(answer)
+        finally:
+            self._give_back()
+        return answer
+
+    async def _guarded(self) -> Reply:
+        try:
+            return await self._settle()
+        except _TooLate as late:
+            self._link.drop()
+            return self._failed(late.fault, Event.DEADLINE)
+        except HopError as error:
+            self._link.drop()
+            self._lane.hop_down(str(error))
+            if error.after_dot:
+                return self._failed("next-hop-silent", Event.HOP_SILENT)
+            return self._failed("next-hop-lost", Event.HOP_NONSENSE if error.nonsense else Event.HOP_LOST)
+        except StoreFull:
+            await self._link.reset()
+            return self._failed("store-full", Event.STORE_FULL)
+        except StoreError as error:
+            self._link.drop()
+            self._lane.events.session_fault(self._lane.name, self._mail.envelope.client.address, error)
+            return self._failed("store-failed", Event.STORE_FAILED)
+        except Exception as error:  # noqa: BLE001 - our own bug costs the client a retry, never the message
+            self._link.drop()
+            self._lane.events.session_fault(self._lane.name, self._mail.envelope.client.address, error)
+            return self._failed("internal-error", Event.INTERNAL)
+
+    async def _settle(self) -> Reply:
+        if self._event is None and self._lane.tracer.passes(self._mail.raw, self._lane.name).looping:
+            self._event = Event.LOOP
+        if self._event is not None and not holds(self._event, self._lane.mode):
+            await self._link.reset()
+            return self._failed(self._event.value, self._event)
+        await self._screen()
+        verdicts = [self._lane.decide(self._screening, self._mail, to.address)
+                    for to in self._mail.envelope.recipients]
+        self._plan = plan(verdicts, stage=self._lane.stage, mode=self._lane.mode,
+                          on_unscored=self._lane.on_unscored, fault=self._event)
+        if self._plan.refuse is not None:
+            await self._link.reset()
+            return reply(self._plan.refuse)
+        self._in_time()
+        return await self._carry_out(self._plan)
+
+    async def _carry_out(self, todo: Plan) -> Reply:
+        ticket = await self._keep(todo) if todo.keep else None
+        if not todo.deliver:
+            await self._link.reset()
+            return reply(Event.KEPT, ticket.message if ticket else "")
+        try:
+            answer = await self._deliver(todo)
+        except BaseException:
+            await self._cancel(ticket)
+            raise
+        if not answer.positive:
+            await self._cancel(ticket)
+            return passed_on(answer)
+        self._queued_as = answer.queued_as
+        await self._confirm(ticket)
+        return answer
+
+    async def _screen(self) -> None:
+        until = self._started + self._lane.deadline * SCREENING_SHARE
+        mail, screener, clock = self._mail, self._lane.screener, self._clock
+
+        def job() -> Screening:
+            left = until - clock()  # the queue before the one screening thread counts too
+            return screener.screen(mail, timeout=left) if left > 0 else Screening(fault="deadline")
+
+        begun = self._clock()
+        self._job = self._lane.screening.submit(job)
+        try:
+            self._screening = await asyncio.wait_for(asyncio.wrap_future(self._job), until - begun + GRACE)
+        except TimeoutError:
+            self._screening = Screening(fault="deadline")
+        self._ms["screen"] = self._since(begun)
+        self._fault = self._screening.fault
+
+    async def _keep(self, todo: Plan) -> Ticket:
+        recipients = self._mail.envelope.recipients
+        kept = [Kept(recipients[at], todo.verdicts[at], self._screening, self._trace) for at in todo.keep]
+        begun = self._clock()
+        ticket = await self._lane.in_store(
+            lambda store: store.keep(self._mail, kept, pending=bool(todo.deliver), listener=self._lane.name))
+        self._ms["store"] = self._since(begun)
+        return ticket
+
+    async def _confirm(self, ticket: Ticket | None) -> None:
+        """Make pending rows count. If that fails the client hears 451: a second copy is better than none."""
+        if ticket is None:
+            return
+        for left in reversed(range(CONFIRM_TRIES)):
+            try:
+                await self._lane.in_store(lambda store: store.confirm(ticket))
+            except StoreError:
+                if not left:
+                    raise
+            else:
+                return
+
+    async def _cancel(self, ticket: Ticket | None) -> None:
+        """Take pending rows back; rows that stay pending count for nothing and are swept later."""
+        if ticket is None:
+            return
+        with contextlib.suppress(StoreError):
+            await self._lane.in_store(lambda store: store.cancel(ticket))
+
+    async def _deliver(self, todo: Plan) -> Reply:
+        envelope = self._mail.envelope
+        begun = self._clock()
+        try:
+            async with asyncio.timeout_at(self._deadline) as limit:
+                if todo.keep:
+                    answer = await self._link.again(envelope.sender, envelope.params,
+                                                    [envelope.recipients[at] for at in todo.deliver],
+                                                    self._attributes)
+                    if not answer.positive:
+                        await self._link.reset()
+                        return answer
+
+                def before_dot() -> None:
+                    self._in_time()
+                    limit.reschedule(None)
+
+                hop = await self._link.up()
+                tracer = self._lane.tracer
+                chunks = relayed(self._own_lines(todo), self._mail.raw.chunks(),
+                                 lambda field: tracer.ours(field) is not None)
+                answer = await hop.data(chunks, before_dot)
+        except TimeoutError as error:
+            raise _TooLate("deadline") from error
+        except UnsendableError as error:
+            raise HopError("the message has line ends that cannot be sent") from error
+        if not answer.positive and not hop.closed:
+            await self._link.reset()
+        self._ms["deliver"] = self._since(begun)
+        return answer
+
+    def _own_lines(self, todo: Plan) -> tuple[str, ...]:
+        trace = self._lane.tracer.field(self._lane.name, self._trace)
+        if self._mail.direction is Direction.OUTBOUND or not self._lane.headers:
+            return (trace,)
+        score = self._screening.score
+        verdicts = [todo.verdicts[at] for at in todo.deliver]
+        unscanned = (self._screening.fault or "no-score") if todo.unscanned else ""
+        return (trace, *verdict_lines(verdicts, model=score.model if score else "", unscanned=unscanned,
+                                      observing=self._lane.stage is Stage.OBSERVE))
+
+    def _in_time(self) -> None:
+        if not self._present():
+            raise _TooLate("client-gone")
+        if self._clock() >= self._deadline:
+            raise _TooLate("deadline")
+
+    def _failed(self, fault: str, event: Event) -> Reply:
+        self._fault = fault
+        return reply(event)
+
+    def _since(self, begun: float) -> float:
+        return round((self._clock() - begun) * 1000, 3)
+
+    def _tell(self, answer: Reply) -> None:
+        record = self._record(answer)
+        self._lane.events.message(record)
+        self._lane.metrics.message(record)
+        if self._fault:
+            self._lane.metrics.fault(self._fault)
+
+    def _record(self, answer: Reply) -> MessageRecord:
+        envelope, score = self._mail.envelope, self._screening.score
+        seen = self._screening.extracted
+        return MessageRecord(
+            listener=self._lane.name, direction=self._mail.direction, mode=self._lane.mode, trace=self._trace,
+            sender=envelope.sender, recipients=self._outcomes(answer), reply=answer.text,
+            size=self._mail.raw.size, queue_id=envelope.client.queue_id,
+            message_id=seen.headers.get("message-id", "") if seen else "",
+            label=score.label if score else None, p_bad=score.p_bad if score else None,
+            model=score.model if score else "", queued_as=self._queued_as, fault=self._fault,
+            ms={**self._screening.ms, **self._ms},
+        )
+
+    def _outcomes(self, answer: Reply) -> tuple[RecipientRecord, ...]:
+        recipients = self._mail.envelope.recipients
+        if self._plan is None:
+            route = Route.REJECT if answer.code >= 500 else Route.UNSCORED
+            return tuple(RecipientRecord(to.address, route) for to in recipients)
+        todo = self._plan
+        return tuple(
+            RecipientRecord(to.address, todo.done(at), _codes(todo.verdicts[at])) for at, to in enumerate(recipients)
+        )
+
+    def _give_back(self) -> None:
+        """Close the message, but never under a screening that still reads it."""
+        if self._job is None or self._job.done():
+            self._mail.raw.close()
+        else:
+            self._job.add_done_callback(lambda _: self._mail.raw.close())
+
+
+def _codes(verdict: Verdict) -> tuple[str, ...]:
+    return tuple(reason.code for reason in verdict.reasons)

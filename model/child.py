@@ -1,0 +1,327 @@
+"""Extraction in a process that may be killed: `Extractor` in the parent, a zygote and its runner on the other side.
+
+    parent --control socket--> zygote (exec'd once, has imported the extractor, parses nothing)
+       \\----job socket--------> runner (forked by the zygote, one job at a time)
+
+A job is `>BQ` (flags, octets) and the raw message; an answer is `>Q` and JSON: data only, never pickles. A runner
+that is late, dies or answers nonsense is killed, and the next message gets a new one: one message is affected.
+Whoever loses the other side (end of file) exits, so nothing outlives a parent that was killed.
+"""
+
+import contextlib
+import gc
+import json
+import math
+import os
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import Any, Self
+
+from model.extracted import Extracted, Limits
+from model.mail import RawMessage
+
+JOB = struct.Struct(">BQ")
+ANSWER = struct.Struct(">Q")
+WITH_CONTENT = 1
+ANSWER_LIMIT = 256 << 20
+JOBS_PER_RUNNER = 2_000
+BIG_MESSAGE = 4 << 20
+OPEN_FILES = 24
+START_SECONDS = 30.0
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+_PR_SET_PDEATHSIG = 1
+
+
+class ExtractionFailed(Exception):
+    """A message could not be extracted. `reason` is "timeout", "memory" or "crash"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"extraction failed: {reason}")
+        self.reason = reason
+
+
+class Extractor:
+    """Extracts messages in a child, one at a time; blocking, for one owner at a time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._runner: socket.socket | None = None
+        self._jobs = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the zygote while there is one."""
+        return self._zygote.pid if self._zygote else None
+
+    def extract(self, raw: RawMessage, *, timeout: float, content: bool = False) -> Extracted:
+        """Extract one message within `timeout` seconds. Raises `ExtractionFailed`."""
+        deadline = time.monotonic() + timeout
+        runner = self._ready()
+        try:
+            _within(runner, deadline)
+            runner.sendall(JOB.pack(WITH_CONTENT if content else 0, raw.size))
+            for piece in raw.chunks():
+                _within(runner, deadline)
+                runner.sendall(piece)
+            (size,) = ANSWER.unpack(_receive(runner, ANSWER.size, deadline))
+            if size > ANSWER_LIMIT:
+                raise ValueError("the answer is too large")
+            data = json.loads(_receive(runner, size, deadline))
+            if "failed" in data:
+                raise ExtractionFailed(str(data["failed"]) if data["failed"] in {"memory", "crash"} else "crash")
+            extracted = Extracted.from_json(data)
+        except TimeoutError:
+            self._stop_runner()
+            raise ExtractionFailed("timeout") from None
+        except ExtractionFailed:
+            self._stop_runner()
+            raise
+        except (OSError, EOFError):
+            raise ExtractionFailed(self._stop_runner()) from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self._stop_runner()
+            raise ExtractionFailed("crash") from error
+        except BaseException:
+            self._stop_runner()  # the owner was interrupted in the middle of an answer
+            raise
+        self._jobs += 1
+        if self._jobs >= JOBS_PER_RUNNER or raw.size > BIG_MESSAGE:
+            self._stop_runner()
+        return extracted
+
+    def close(self) -> None:
+        """End the child. The next `extract` would start a new one."""
+        for end in (self._runner, self._control):
+            if end is not None:
+                end.close()
+        self._runner = self._control = None
+        if self._zygote is not None:
+            try:
+                self._zygote.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._zygote.kill()
+                self._zygote.wait()
+            self._zygote = None
+
+    def _ready(self) -> socket.socket:
+        if self._runner is None:
+            for attempt in (1, 2):
+                try:
+                    self._runner = self._start_runner()
+                    break
+                except (OSError, EOFError) as error:
+                    self.close()  # the zygote is gone
+                    if attempt == 2:
+                        raise ExtractionFailed("crash") from error
+        assert self._runner is not None  # noqa: S101 - for the type checker; the loop ends with one or raises
+        return self._runner
+
+    def _start_zygote(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._zygote = subprocess.Popen(
+                [sys.executable, "-P", "-s", "-m", "model.child", str(theirs.fileno()), json.dumps(asdict(self._limits))],
+                pass_fds=(theirs.fileno(),), close_fds=True, cwd="/", env=_ENVIRONMENT, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+        ours.settimeout(START_SECONDS)
+        return ours
+
+    def _start_runner(self) -> socket.socket:
+        if self._control is None:
+            self._control = self._start_zygote()
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                socket.send_fds(self._control, [b"F"], [theirs.fileno()])
+            if self._control.recv(1) != b"f":
+                raise EOFError
+        except BaseException:
+            ours.close()
+            raise
+        self._jobs = 0
+        return ours
+
+    def _stop_runner(self) -> str:
+        """Kill the runner and return why it had died, if it had: "timeout", "memory" or "crash"."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+        if self._control is None:
+            return "crash"
+        try:
+            self._control.sendall(b"K")
+            died = self._control.recv(1)
+        except OSError:
+            died = b""
+        if not died:
+            self.close()
+        return {b"t": "timeout", b"m": "memory"}.get(died, "crash")
+
+
+def _within(end: socket.socket, deadline: float) -> None:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    end.settimeout(left)
+
+
+def _receive(end: socket.socket, size: int, deadline: float) -> bytearray:
+    """Return exactly `size` octets. Raises TimeoutError, EOFError, OSError."""
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        _within(end, deadline)
+        got = end.recv_into(view)
+        if not got:
+            raise EOFError
+        view = view[got:]
+    return data
+
+
+# --- the other side -------------------------------------------------------------------------------------------
+
+
+def main(arguments: list[str]) -> None:
+    """Be the zygote: fork and kill runners as the control socket says, until it closes."""
+    control = socket.socket(fileno=int(arguments[0]))
+    limits = Limits(**json.loads(arguments[1]))
+    _warm_up()
+    _die_with_parent()
+    gc.collect()
+    gc.freeze()
+    runner = 0
+    while True:
+        command, fds, _, _ = socket.recv_fds(control, 1, 1)
+        if command == b"F":
+            _reap(runner)
+            runner = os.fork()
+            if not runner:
+                control.close()
+                _be_runner(fds[0], limits)
+            os.close(fds[0])
+            control.sendall(b"f")
+        elif command == b"K":
+            control.sendall(_reap(runner))
+            runner = 0
+        else:
+            _reap(runner)
+            return
+
+
+def _warm_up() -> None:
+    """Import and run everything once, so that runners share it and need no file."""
+    from model.extract import extract
+
+    page = "<style>.a{color:red}</style><p style='color:#fff'>Grüße <a href='http://bücher.example/'>x</a>"
+    for charset in ("utf-8", "iso-8859-1", "windows-1251", "gb18030", "big5", "iso-2022-jp", "shift_jis", "euc-kr", ""):
+        body = ("Привет 你好 ".encode("cp1251" if charset == "windows-1251" else "utf-8", "replace") + page.encode()) * 3
+        extract(b"Subject: =?utf-8?b?R3LDvMOfZQ==?=\nFrom: =?koi8-r?q?=F0?= <a@b.example>\nContent-Type: text/html; charset="
+                + charset.encode() + b"\n\n" + body)
+
+
+def _die_with_parent() -> None:
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _reap(pid: int) -> bytes:
+    """Kill a runner and return how it had ended before: b"t" by the CPU limit, b"k" otherwise."""
+    if not pid:
+        return b"k"
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        _, status = os.waitpid(pid, 0)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+            return b"t"
+    return b"k"
+
+
+def _be_runner(fd: int, limits: Limits) -> None:
+    """Serve jobs until the socket closes; never return."""
+    code = 1
+    try:
+        _die_with_parent()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+        _serve(socket.socket(fileno=fd), limits)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _serve(end: socket.socket, limits: Limits) -> None:
+    end.settimeout(None)
+    while True:
+        try:
+            flags, size = JOB.unpack(_job_octets(end, JOB.size))
+        except EOFError:
+            return
+        _raise_cpu_limit(limits)
+        try:
+            answer = _answer(_job_octets(end, size), limits, content=bool(flags & WITH_CONTENT))
+        except MemoryError:
+            answer = b'{"failed": "memory"}'
+        end.sendall(ANSWER.pack(len(answer)))
+        end.sendall(answer)
+        del answer  # a large one need not be held until the next job
+
+
+def _job_octets(end: socket.socket, size: int) -> bytes:
+    if size <= 1 << 16:
+        got = end.recv(size, socket.MSG_WAITALL)
+        if len(got) == size:
+            return got
+        if not got:
+            raise EOFError
+    else:
+        got = b""
+    data = bytearray(size)
+    data[: len(got)] = got
+    view = memoryview(data)[len(got) :]
+    while view:
+        count = end.recv_into(view)
+        if not count:
+            raise EOFError
+        view = view[count:]
+    return bytes(data)
+
+
+def _raise_cpu_limit(limits: Limits) -> None:
+    """Allow this job its seconds: RLIMIT_CPU counts over the life of a process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = math.ceil(used.ru_utime + used.ru_stime + limits.seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _answer(raw: bytes, limits: Limits, *, content: bool) -> bytes:
+    from model.extract import extract
+
+    extracted = extract(raw, limits, content=content)
+    if any(d.code == "extractor-fault" and d.detail.endswith("MemoryError") for d in extracted.defects):
+        raise MemoryError
+    data: dict[str, Any] = extracted.to_json()
+    return json.dumps(data, separators=(",", ":")).encode("ascii")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -106,10 +106,11 @@ class Extracted:
 
     `text` is what a reader would see over all readings of the message (each different text once, joined by a
     blank line); `hidden_text` is what a sender put in but a reader would not see; `attachment_text` is the text
-    of attachments that are text. `html` tells whether visible text came from HTML. `headers` holds selected raw header values (decoded, first occurrence) by lower-case
-    name: list-id, list-unsubscribe, list-unsubscribe-post, precedence, auto-submitted, in-reply-to, references,
-    message-id, date, return-path, x-mailer, user-agent, content-type, require-tls-esmtp.
-    `authentication_results` and `received` are all values, topmost first.
+    of attachments that are text. `html` tells whether visible text came from HTML. `headers` holds selected raw
+    header values (decoded, first occurrence) by lower-case name: list-id, list-unsubscribe,
+    list-unsubscribe-post, precedence, auto-submitted, in-reply-to, references, message-id, date, return-path,
+    x-mailer, user-agent, content-type, require-tls-esmtp. `authentication_results` and `received` are all
+    values, topmost first.
     """
 
     subject: str = ""

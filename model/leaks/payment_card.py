@@ -12,6 +12,7 @@ from dataclasses import dataclass
 NAME = "payment-card"
 
 _RUN = re.compile(r"(?<![\w.,/=&?#%+@-])[0-9]{1,19}(?:[ .-][0-9]{1,19}){0,40}(?![\w/=@])")
+_GROUP = re.compile("[0-9]{4}")
 _IBAN_BEFORE = re.compile(r"\b[A-Z]{2}[0-9]{2}[ -]?\Z")
 _NEAR = 60  # characters looked at on both sides of a number
 _ABOUT_CARDS = re.compile(
@@ -90,9 +91,12 @@ def luhn(digits: str) -> bool:
 
 def find(text: str) -> Iterator[tuple[str, float]]:
     """Yield (issuer and last four digits, confidence) for each card number in the text."""
-    text = text.translate(_PLAIN)
+    if not text.isascii():
+        text = text.translate(_PLAIN)
     for run in _RUN.finditer(text):
-        if run.end() - run.start() < min(_SOLID) or _IBAN_BEFORE.search(text, max(0, run.start() - 6), run.start()):
+        if run.end() - run.start() < min(_SOLID) or not _GROUP.search(run.group()):
+            continue
+        if _IBAN_BEFORE.search(text, max(0, run.start() - 6), run.start()):
             continue
         around = text[max(0, run.start() - _NEAR) : run.start()] + " " + text[run.end() : run.end() + _NEAR]
         for digits, grouped, crowded in _candidates(run.group()):

@@ -52,11 +52,14 @@ class Worker:
         """The database is ready: open it."""
         self.channel.send("go")
 
-    def drain(self, seconds: float) -> None:
-        """Ask it to accept no more, finish what is in flight, and exit."""
+    def drain(self, seconds: float, patience: float) -> None:
+        """Ask it to accept no more, finish what is in flight within `seconds`, and exit.
+
+        For the first `patience` of them, clients that have no message under way yet may still begin one.
+        """
         if not self.draining:
             self.draining = True
-            self.channel.send("drain", seconds=seconds)
+            self.channel.send("drain", seconds=seconds, patience=patience)
 
     def kill(self) -> None:
         """End it now, with the helper processes of its session."""

@@ -175,6 +175,10 @@ class Acceptor:
         self._closed = True
         self._sock.close()
 
+    async def settled(self) -> None:
+        """Return once every connection that was accepted has its session."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def _readable(self) -> None:
         try:
             connection, _ = self._sock.accept()

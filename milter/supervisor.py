@@ -38,6 +38,8 @@ YOUNG = 5.0
 PATIENT_DEATHS = 5
 """So many deaths in a row of young workers are replaced at once."""
 LONGEST_WAIT = 10.0
+STOP_PATIENCE = 1.0
+"""Seconds at a stop in which connected clients may still begin a message."""
 GRACE = 2.0
 """Seconds beyond `drain_seconds` before workers are killed."""
 BIND_PATIENCE = 3.0
@@ -212,8 +214,10 @@ class Supervisor:
         await asyncio.wait([w.ready for w in rest], timeout=READY_LIMIT) if rest else None
         if old is not None:
             for worker in list(old.workers):
-                worker.drain(old.settings.gateway.drain_seconds)
-                self._later(self._kill_late(worker, old.settings.gateway.drain_seconds + GRACE))
+                # There is no hurry: the new ones serve. So nobody who is connected is turned away.
+                seconds = old.settings.gateway.drain_seconds
+                worker.drain(seconds, patience=max(0.0, seconds - GRACE))
+                self._later(self._kill_late(worker, seconds + GRACE))
         wanted = {listener.listen for listener in settings.listener}
         self._release(set(self._bound) - wanted)
 
@@ -307,7 +311,7 @@ class Supervisor:
         for worker in workers:
             if worker.ready_at is None:
                 worker.kill()
-            worker.drain(seconds)
+            worker.drain(seconds, patience=min(STOP_PATIENCE, seconds))
         await asyncio.gather(*(self._kill_late(worker, seconds + GRACE) for worker in workers))
         await asyncio.gather(*(worker.gone.wait() for worker in workers))
         self._health.close()

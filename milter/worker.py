@@ -13,7 +13,6 @@ import socket
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +81,7 @@ class Worker:
         self._events = LogEvents(settings.log, log_key(settings.gateway.state_dir))
         self._leave = asyncio.Event()
         self._seconds = settings.gateway.drain_seconds
+        self._patience = 0.0
         self._acceptors: list[Acceptor] = []
 
     async def run(self) -> None:
@@ -100,9 +100,7 @@ class Worker:
 
     async def _serve(self, made: Tools) -> None:
         loop = asyncio.get_running_loop()
-        screening = ThreadPoolExecutor(1, "screening")
-        storing = ThreadPoolExecutor(1, "store")
-        store = await loop.run_in_executor(storing, lambda: Store.open(self._settings.quarantine, clock=utc_now))
+        store = Store.open(self._settings.quarantine, clock=utc_now)  # from now on used by one thread of the gateway
         gateway = Gateway(self._settings, made.screener, store, self._events, self._metrics)
         room = Room(self._settings.gateway.max_connections_per_worker)
         for listener in self._settings.listener:
@@ -116,14 +114,23 @@ class Worker:
         await self._leave.wait()
         for acceptor in self._acceptors:
             acceptor.close()
-        await gateway.drain(self._seconds)
+        await asyncio.gather(*(acceptor.settled() for acceptor in self._acceptors))
+        await self._drain(gateway)
         for task in (reporting, listening):
             task.cancel()
         self._channel.send("metrics", **self._metrics.take())
         await self._channel.flush()
-        await loop.run_in_executor(storing, store.close)
-        screening.shutdown(wait=False, cancel_futures=True)
-        storing.shutdown(wait=False)
+        _exit_soon(EXIT_LIMIT)
+        gateway.close()
+        store.close()
+
+    async def _drain(self, gateway: Gateway) -> None:
+        """Give clients time to finish by themselves first: one that has only said hello is about to send mail."""
+        begun = time.monotonic()
+        while gateway.open_sessions and time.monotonic() < begun + self._patience:  # noqa: ASYNC110 - the last session to end sets no event
+            await asyncio.sleep(0.02)
+        if cut := await gateway.drain(max(0.0, begun + self._seconds - time.monotonic())):
+            self._events.note("warning", "sessions-cut", sessions=cut)
 
     async def _listen(self) -> None:
         """Do what the supervisor says; its end is a reason to leave as well."""
@@ -132,7 +139,7 @@ class Worker:
             if message is None:
                 break
             if message["kind"] == "drain":
-                self._seconds = float(message["seconds"])
+                self._seconds, self._patience = float(message["seconds"]), float(message["patience"])
                 break
         self._leave.set()
 
@@ -175,9 +182,9 @@ async def _failed(channel: Channel, text: str) -> int:
     return 1
 
 
-def _exit_soon(seconds: float, code: int) -> None:
+def _exit_soon(seconds: float) -> None:
     """End the process by force if a thread that cannot be interrupted keeps it from ending."""
-    timer = threading.Timer(seconds, os._exit, [code])
+    timer = threading.Timer(seconds, os._exit, [0])
     timer.daemon = True
     timer.start()
 
@@ -191,7 +198,6 @@ def main() -> None:
     code = 1
     with contextlib.suppress(KeyboardInterrupt):
         code = asyncio.run(_main(socket.socket(fileno=fd)))
-    _exit_soon(EXIT_LIMIT, code)
     sys.exit(code)
 
 

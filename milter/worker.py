@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.child import Extractor
-
 from milter.channel import Channel
 from milter.events import LogEvents, log_key, whereabouts
 from milter.gateway import Gateway
@@ -26,6 +24,7 @@ from milter.listen import Acceptor, Room
 from milter.metrics import INTERVAL, WorkerMetrics
 from milter.settings import Settings
 from model.bundle import DEFAULT, Bundle, BundleError
+from model.child import Extractor
 from model.domains import DomainLists
 from model.extracted import Limits
 from model.facts import Site

@@ -41,7 +41,7 @@ SAMPLES: dict[str, object] = {
     "quarantine_at": 0.9,
     "hold_at": 0.7,
     "reject_at": 0.999,
-    "address": "news@shop.example",
+    "address": "prizes@shop.example",
     "domain": "partner.example",
     "network": "192.0.2.0/24",
     "expires": "2027-12-31",

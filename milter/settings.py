@@ -177,8 +177,13 @@ class ListenerSettings(Table):
 class RuleSettings(Table):
     """[[policy.NAME.allow]] and [[policy.NAME.block]]: exactly one of address, domain, network."""
 
-    address: str = Field(default="", description="a sender's address; counts only with aligned DKIM or DMARC")
-    domain: str = Field(default="", description="a sender's domain; counts only with aligned DKIM or DMARC")
+    address: str = Field(
+        default="", description="a sender's address; to allow it counts only with aligned DKIM or DMARC"
+    )
+    domain: str = Field(
+        default="",
+        description="a sender's domain with those below it; to allow it counts only with aligned DKIM or DMARC",
+    )
     network: IPvAnyNetwork | None = Field(default=None, description="an address or network that mail comes from")
     expires: date | None = Field(default=None, description="last day on which the rule counts; not set is for ever")
     note: str = Field(default="", description="why it is there, for those who come after you")
@@ -199,7 +204,7 @@ class PolicySettings(Table):
     )
     hold_at: Probability | None = Field(
         default=None,
-        description="probability of being bad from which mail is held for a decision; not set is never",
+        description="probability of being bad from which mail is held for a decision; not set is the model's own, if it has one",
     )
     reject_at: Probability | None = Field(
         default=None,
@@ -212,6 +217,9 @@ class PolicySettings(Table):
     )
     on_leak: Literal["hold", "deliver"] = Field(
         default="hold", description="outbound mail in which a leak was found: hold, or deliver and only record it"
+    )
+    leak_at: Probability = Field(
+        default=0.8, description="how sure a detector must be of a leak before on_leak counts; below it is recorded"
     )
     exempt_recipients: tuple[str, ...] = Field(
         default=("postmaster@", "abuse@"),

@@ -22,12 +22,14 @@ from milter.events import LogEvents, log_key, whereabouts
 from milter.gateway import Gateway
 from milter.listen import Acceptor, Room
 from milter.metrics import INTERVAL, WorkerMetrics
+from milter.policies import with_thresholds
 from milter.settings import Settings
 from model.bundle import DEFAULT, Bundle, BundleError
 from model.child import Extractor
 from model.domains import DomainLists
 from model.extracted import Limits
 from model.facts import Site
+from model.mail import RawMessage
 from model.score import Scorer, ScoringFailed, verify
 from model.screen import Screener
 from quarantine.errors import StoreError
@@ -35,6 +37,8 @@ from quarantine.store import Store, utc_now
 
 EXIT_LIMIT = 1.0
 """Seconds that threads have to end after everything is answered."""
+EXTRACTOR_LIMIT = 30.0
+HELLO = b"Subject: are you there?\r\n\r\nYes.\r\n"
 HEARTBEAT = 5.0
 """Longest time, in seconds, without a word to the supervisor."""
 
@@ -61,6 +65,8 @@ def tools(settings: Settings) -> Tools:
     except (BundleError, ScoringFailed) as error:
         raise Refused(str(error)) from error
     extractor = Extractor(Limits())
+    with RawMessage.of(HELLO) as hello:
+        extractor.extract(hello, timeout=EXTRACTOR_LIMIT)  # the child is up before the first message comes
     site = Site(
         trusted_authserv_ids=frozenset(settings.site.trusted_authserv_ids),
         own_domains=frozenset(settings.site.own_domains),
@@ -100,7 +106,8 @@ class Worker:
     async def _serve(self, made: Tools) -> None:
         loop = asyncio.get_running_loop()
         store = Store.open(self._settings.quarantine, clock=utc_now)  # from now on used by one thread of the gateway
-        gateway = Gateway(self._settings, made.screener, store, self._events, self._metrics)
+        settings = with_thresholds(self._settings, made.bundle.thresholds)
+        gateway = Gateway(settings, made.screener, store, self._events, self._metrics)
         room = Room(self._settings.gateway.max_connections_per_worker)
         for listener in self._settings.listener:
             sock = socket.socket(fileno=self._listening[listener.name])
@@ -126,7 +133,7 @@ class Worker:
     async def _drain(self, gateway: Gateway) -> None:
         """Give clients time to finish by themselves first: one that has only said hello is about to send mail."""
         begun = time.monotonic()
-        while gateway.open_sessions and time.monotonic() < begun + self._patience:  # noqa: ASYNC110 - the last session to end sets no event
+        while gateway.open_sessions and time.monotonic() < begun + self._patience:  # noqa: ASYNC110 - nothing tells of the last
             await asyncio.sleep(0.02)
         if cut := await gateway.drain(max(0.0, begun + self._seconds - time.monotonic())):
             self._events.note("warning", "sessions-cut", sessions=cut)

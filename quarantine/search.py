@@ -64,7 +64,7 @@ class Opened:
     record: ItemRecord | None
 
 
-_ROWS: Select[Any] = select(
+ROWS: Select[Any] = select(
     items,
     messages.c.direction,
     messages.c.listener,
@@ -84,14 +84,14 @@ def get(store: Store, wanted: str) -> Opened:
         raise NotFound(f"{wanted!r} is not an id: ids have {ID_LENGTH} letters and digits")
     if len(prefix) < SHORTEST_PREFIX:
         raise NotFound(f"{wanted!r} is too short: give at least {SHORTEST_PREFIX} letters of the id")
-    query = _ROWS.where(items.c.id.startswith(prefix, autoescape=True), items.c.state != State.PENDING).limit(2)
+    query = ROWS.where(items.c.id.startswith(prefix, autoescape=True), items.c.state != State.PENDING).limit(2)
     with store.reading() as connection:
         found = connection.execute(query).all()
     if not found:
         raise NotFound(f"there is no item {wanted}")
     if len(found) > 1:
         raise NotFound(f"several ids start with {wanted}: give more of it")
-    return _open(store, found[0])
+    return opened(store, found[0])
 
 
 def find(
@@ -104,7 +104,7 @@ def find(
     offset: int = 0,
 ) -> Iterator[Opened]:
     """Yield the items that fit, in order, page by page; never holds the database for longer than a page."""
-    query = _ROWS.where(*_conditions(wanted)).order_by(*_order(sort, reverse=reverse))
+    query = ROWS.where(*conditions(wanted)).order_by(*_order(sort, reverse=reverse))
     needle = wanted.subject.casefold()
     skipped = given = at = 0
     while limit is None or given < limit:
@@ -112,8 +112,8 @@ def find(
             page = connection.execute(query.limit(_PAGE).offset(at)).all()
         at += len(page)
         for row in page:
-            opened = _open(store, row)
-            if needle and (opened.message is None or needle not in opened.message.subject.casefold()):
+            one = opened(store, row)
+            if needle and (one.message is None or needle not in one.message.subject.casefold()):
                 continue
             if skipped < offset:
                 skipped += 1
@@ -121,7 +121,7 @@ def find(
             if limit is not None and given >= limit:
                 return
             given += 1
-            yield opened
+            yield one
         if len(page) < _PAGE:
             return
 
@@ -130,7 +130,7 @@ def count(store: Store, wanted: Filter) -> int:
     """Return how many items fit (the subject is not looked at)."""
     query = select(func.count()).select_from(items).join(messages, messages.c.id == items.c.message_id)
     with store.reading() as connection:
-        return int(connection.execute(query.where(*_conditions(wanted))).scalar_one())
+        return int(connection.execute(query.where(*conditions(wanted))).scalar_one())
 
 
 def history(store: Store, item: str) -> tuple[Review, ...]:
@@ -167,7 +167,8 @@ def _pieces(store: Store, message: str, pieces: int) -> Iterator[bytes]:
         yield data
 
 
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    """Return the filter as SQL, for `ROWS`; every value is a bound parameter, wildcards in texts are escaped."""
     found: list[ColumnElement[bool]] = [items.c.state != State.PENDING]
     if wanted.states:
         found.append(items.c.state.in_(wanted.states))
@@ -232,7 +233,8 @@ def as_item(row: Any) -> QuarantineItem:
     )
 
 
-def _open(store: Store, row: Any) -> Opened:
+def opened(store: Store, row: Any) -> Opened:
+    """Read a row of `ROWS` and open its sealed parts."""
     item = as_item(row)
     vault = store.vault(item.message, row.salt)
     try:

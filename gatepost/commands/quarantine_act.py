@@ -1,0 +1,139 @@
+"""`gatepost quarantine release`, `reject`, `delete` and `label`: what a person decides."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from gatepost.commands.quarantine_common import config_option, opened
+from milter.release_port import sender
+from model.labels import Label
+from model.safe_text import safe
+from quarantine import moves
+from quarantine.errors import StoreError
+from quarantine.item import Action, State
+from quarantine.release import Outcome, settle, stuck_help
+from quarantine.release import release as release_item
+from quarantine.reviewer import reviewer
+from quarantine.search import get
+
+_ids = click.argument("items", nargs=-1, required=True, metavar="ITEM...")
+
+
+@click.command(short_help="send items on, byte for byte")
+@_ids
+@click.option("--to", default="", help="Send it to this address instead; needs --reason.")
+@click.option("--reason", default="", help="Why; it stays on record.")
+@click.option("--resume", is_flag=True, help="Send again what was left in the middle of a release.")
+@click.option("--mark-released", is_flag=True, help="What was left in the middle was sent, its port's log says.")
+@click.option("--mark-unsent", is_flag=True, help="What was left in the middle was not sent: put it back.")
+@config_option
+def release(
+    items: tuple[str, ...], to: str, reason: str, resume: bool, mark_released: bool, mark_unsent: bool,
+    config: Path | None,
+) -> None:  # fmt: skip
+    """Send each ITEM on to its recipient: the exact bytes, with one header in front, screened by nobody.
+
+    Exit code 1 if any of them was not released.
+    """
+    if to and not reason.strip():
+        raise click.UsageError("--to needs --reason: it stays on record why somebody else got the mail")
+    if to and ("@" not in to or any(c.isspace() or c in "<>\0" for c in to)):
+        raise click.UsageError(f"--to: {to!r} is not an address")
+    if resume + mark_released + mark_unsent > 1:
+        raise click.UsageError("choose one of --resume, --mark-released and --mark-unsent")
+    by = reviewer()
+    with opened(config) as (store, settings):
+        send = sender(settings)
+
+        def one(item: str) -> Outcome:
+            if mark_released or mark_unsent:
+                why = reason or ("sent, says " if mark_released else "not sent, says ") + by
+                return settle(store, item, by=by, sent=mark_released, reason=why)
+            return release_item(store, item, send, by=by, to=to, reason=reason, resume=resume)
+
+        wanted = (State.RELEASED,) if not mark_unsent else tuple(State)
+        _each(items, lambda item: _told(one(item), wanted))
+
+
+def _told(outcome: Outcome, wanted: tuple[State, ...]) -> tuple[bool, str]:
+    if outcome.state is State.RELEASING:
+        return False, f"{outcome.item}: {safe(outcome.reply)}; {stuck_help(outcome.item)}"
+    good = outcome.state in wanted
+    verb = f"{outcome.state}" if good else f"not released, it stays {outcome.state}"
+    return good, f"{outcome.item}: {verb} ({safe(outcome.reply)})"
+
+
+@click.command(short_help="judge items bad; nothing is sent")
+@_ids
+@click.option("--reason", required=True, help="Why; it stays on record.")
+@config_option
+def reject(items: tuple[str, ...], reason: str, config: Path | None) -> None:
+    """Judge each ITEM bad. Nothing is sent: a bounce would reach whoever's address was forged."""
+    by = reviewer()
+    with opened(config) as (store, _):
+
+        def one(item: str) -> tuple[bool, str]:
+            found = get(store, item).item.id
+            moves.reject(store, found, by=by, reason=reason)
+            return True, f"{found}: rejected"
+
+        _each(items, one)
+
+
+@click.command(short_help="delete items for good")
+@_ids
+@click.option("--reason", default="", help="Why; it stays on record.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+def delete(items: tuple[str, ...], reason: str, yes: bool, config: Path | None) -> None:
+    """Delete each ITEM. Its bytes go at the next housekeeping; the record of what was done stays."""
+    by = reviewer()
+    with opened(config) as (store, _):
+        if not yes:
+            click.confirm(f"Delete {len(items)} {'item' if len(items) == 1 else 'items'} for good?", abort=True)
+
+        def one(item: str) -> tuple[bool, str]:
+            found = get(store, item).item.id
+            moves.remove(store, found, by=by, reason=reason)
+            return True, f"{found}: deleted"
+
+        _each(items, one)
+
+
+@click.command(short_help="say what items are; moves nothing")
+@click.argument("verdict", type=click.Choice([*Label, "none"]), metavar="LABEL")
+@_ids
+@click.option("--reason", default="", help="Why; it stays on record.")
+@config_option
+def label(verdict: str, items: tuple[str, ...], reason: str, config: Path | None) -> None:
+    """Say what each ITEM is: LABEL is ham, spam, phishing or fraud, or none to take it back.
+
+    A label decides nothing about the mail, and what is decided says nothing about the label.
+    """
+    by = reviewer()
+    with opened(config) as (store, _):
+
+        def one(item: str) -> tuple[bool, str]:
+            found = get(store, item).item.id
+            if verdict == "none":
+                moves.unlabel(store, found, by=by)
+                return True, f"{found}: {Action.UNLABEL}led"
+            moves.label(store, found, Label(verdict), by=by, reason=reason)
+            return True, f"{found}: {verdict}"
+
+        _each(items, one)
+
+
+def _each(items: tuple[str, ...], act: Callable[[str], tuple[bool, str]]) -> None:
+    """Do it for every id, also after one failed; one line each, exit code 1 if any failed."""
+    failed = False
+    for item in dict.fromkeys(items):
+        try:
+            good, line = act(item)
+        except StoreError as error:
+            good, line = False, safe(str(error))
+        failed |= not good
+        click.echo(line, err=not good)
+    if failed:
+        raise click.exceptions.Exit(1)

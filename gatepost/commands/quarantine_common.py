@@ -1,0 +1,64 @@
+"""What the quarantine's commands share: the store, the ids, times as people type them, errors as they read them."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gatepost.config import find, load
+from milter.settings import Settings
+from model.safe_text import safe
+from quarantine.errors import StoreError
+from quarantine.settings import parse_span
+from quarantine.store import Store
+
+CONFIG_HELP = "Configuration file.  [default: $GATEPOST_CONFIG, else /etc/gatepost/config.toml]"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--config`."""
+    return click.option("--config", type=click.Path(path_type=Path), help=CONFIG_HELP)(function)
+
+
+@contextmanager
+def opened(config: Path | None) -> Iterator[tuple[Store, Settings]]:
+    """Read the configuration and open the store; what goes wrong is said in one line, exit code 1 (2: settings)."""
+    parent = click.get_current_context().parent
+    given = config or (parent.params.get("config") if parent else None)
+    settings = load(find(given))
+    with plain_errors(), Store.open(settings.quarantine) as store:
+        yield store, settings
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn a StoreError into a message without a traceback."""
+    try:
+        yield
+    except StoreError as error:
+        raise click.ClickException(safe(str(error))) from None
+
+
+class When(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
+    """A time: `3d` (that long ago), `2026-11-23`, or `2026-11-23T14:30`, local unless it has a zone."""
+
+    name = "when"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return an aware time."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.now(UTC) - parse_span(value)
+        except ValueError:
+            pass
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time: give 3d, 2026-11-23 or 2026-11-23T14:30", param, ctx)
+        return found if found.tzinfo else found.astimezone()

@@ -1,0 +1,119 @@
+"""Screening for the command line: the same steps as in the gateway, for files."""
+
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from threading import local
+from typing import Any, Self
+
+import click
+
+from gatepost.config import find, load
+from milter.policies import policy_of, with_thresholds
+from milter.settings import Settings
+from model.domains import DomainLists
+from model.mail import Direction, Envelope, Mail, RawMessage, Recipient
+from model.normalise import Document, normalise
+from model.policy import decide
+from model.screen import Screener, Screening
+from model.verdict import Verdict
+
+TIMEOUT = 60.0
+_AHEAD = 4
+_RETURN_PATH = re.compile(rb"^return-path:[ \t]*<?([^<>\s]*)>?", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A file's outcome: what was seen and what policy makes of it for a recipient without exemption."""
+
+    name: str
+    screening: Screening
+    verdict: Verdict
+
+
+def settings_for(config: Path | None) -> Settings:
+    """Read the configuration if one is named or stands in its usual place; else return the defaults."""
+    path = find(config)
+    return load(path) if config is not None or path.exists() else Settings()
+
+
+def _policy_name(settings: Settings, direction: Direction) -> str:
+    """Return the policy of the first listener of that direction."""
+    return next((listener.policy for listener in settings.listener if listener.direction is direction), "default")
+
+
+def mail_of(data: bytes, direction: Direction) -> Mail:
+    """Wrap the bytes of a file. The envelope sender is the stored Return-Path, if there is one."""
+    head = data[: 256 * 1024].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    match = _RETURN_PATH.search(head)
+    sender = match[1].decode("utf-8", "replace") if match and match[1] else "unknown@invalid"
+    return Mail(Envelope(sender, (Recipient("recipient@invalid"),)), RawMessage.of(data), direction)
+
+
+class Bench:
+    """Screens files with `jobs` screeners side by side. Use as a context manager."""
+
+    def __init__(self, settings: Settings, direction: Direction, jobs: int = 1) -> None:
+        """Load and prove the model. Raises ClickException if it is refused."""
+        from milter.worker import Refused, tools
+
+        self._settings = settings
+        self._direction = direction
+        self._tools = tools
+        self._lists = DomainLists.load()
+        self._own = local()
+        self._made: list[Any] = []
+        self._jobs = jobs
+        try:
+            first = tools(settings)
+        except Refused as error:
+            raise click.ClickException(str(error)) from None
+        self._spare = [first]
+        self._made.append(first)
+        self.bundle = first.bundle
+        complete = with_thresholds(settings, first.bundle.thresholds)
+        self.policy = policy_of(complete.policy[_policy_name(settings, direction)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for made in self._made:
+            made.extractor.close()
+
+    def screen(self, name: str, data: bytes) -> Screened:
+        """Screen one message on this thread."""
+        mail = mail_of(data, self._direction)
+        screening = self._screener().screen(mail, timeout=TIMEOUT)
+        return Screened(name, screening, decide(screening, mail, "recipient@invalid", self.policy, datetime.now(UTC)))
+
+    def document(self, screening: Screening) -> Document:
+        """Return the text that the encoder read, for people."""
+        assert screening.extracted is not None and screening.facts is not None  # noqa: S101 - for the type checker
+        return normalise(screening.extracted, screening.facts, self._lists)
+
+    def screen_all(self, files: Iterable[tuple[str, bytes]]) -> Iterator[Screened]:
+        """Screen many, in their order, holding only a few in memory."""
+        if self._jobs == 1:
+            yield from (self.screen(name, data) for name, data in files)
+            return
+        source = iter(files)
+        with ThreadPoolExecutor(self._jobs) as pool:
+            waiting = [pool.submit(self.screen, *item) for item in islice(source, self._jobs * _AHEAD)]
+            while waiting:
+                yield waiting.pop(0).result()
+                waiting.extend(pool.submit(self.screen, *item) for item in islice(source, 1))
+
+    def _screener(self) -> Screener:
+        if not hasattr(self._own, "screener"):
+            made = self._spare.pop() if self._spare else self._tools(self._settings)
+            if made not in self._made:
+                self._made.append(made)
+            self._own.screener = made.screener
+        screener: Screener = self._own.screener
+        return screener

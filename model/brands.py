@@ -8,7 +8,7 @@ from typing import Self
 
 from model.confusables import skeleton
 
-_WORD = re.compile(r"[^\W_]+(?:[$@!|][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:[$@!|'\u2019][^\W_]+)*")
 _MAX_WORDS = 12
 _LONGEST = 4  # words in the longest name that is looked for
 _PREFIX = 3

@@ -54,15 +54,17 @@ class Facts:
     # headers at all or old mail.
     dkim_aligned: bool | None = None
     # The display name and the sender's domain have a word in common. None: no author, no display name or only
-    # common words in it, a person's name that the local part bears out, free mail.
+    # common words in it, a person's name that the local part bears out (first.last), a shared or mail service's
+    # host.
     name_matches_domain: bool | None = None
-    # The label of the sender's domain stands in the visible text. None: no author, no text, free mail or
-    # shared host, a label under three letters, or the operator's own domain.
+    # The label of the sender's domain stands in the visible text, outside links and addresses. None: no author,
+    # no text, a shared or mail service's host, a label under three letters, or the operator's own domain.
     label_in_text: bool | None = None
     # The display name, or its most telling word, stands in the visible text. None: no author, no display name
     # with such a word, no text.
     name_in_text: bool | None = None
-    # Most links go to the sender's own domain or to a known one. None: no link that counts, old mail.
+    # The host most linked to is known. None: no link that counts, old mail, or it is the sender's own unknown
+    # one, which a thief has too.
     main_link_matches: bool | None = None
     # There is a List-Unsubscribe header. Never None where there are headers at all.
     list_unsubscribe: bool | None = None
@@ -88,13 +90,14 @@ class Facts:
     # Signed or returned to by a domain that is neither From's nor known nor a mail service's. None: no author,
     # no claim of either kind, old mail.
     foreign_signer: bool | None = None
-    # Reply-To leads to another organisation (or, at free mail, to another mailbox). None: no author.
+    # Reply-To leads to another organisation that is neither popular nor named alike (or, at free mail, to another
+    # mailbox). None: no author.
     reply_to_elsewhere: bool | None = None
     # The author writes from free mail. None: no author.
     free_mail_sender: bool | None = None
     # The author writes from a shared host that is not free mail. None: no author.
     sender_on_shared_host: bool | None = None
-    # A link shows one organisation's host and leads to another's. None: no link shows a host.
+    # A link shows one organisation's host and leads to another's, an unknown one. None: no link shows a host.
     shown_link_differs: bool | None = None
     # Much text that no reader sees, beyond a preview line. Never None where there is any text.
     hidden_text: bool | None = None

@@ -48,27 +48,40 @@ def links(extracted: Extracted, organisation: str, lists: DomainLists) -> Found:
         found["shortener_or_ip_link"] = any(lists.shortener(host) or is_ip(host) for host in hosts.values())
     if counted:
         main = counted.most_common(1)[0][0]
-        found["main_link_matches"] = main == organisation or lists.known(hosts[main])
+        if _reputed(hosts[main], lists):
+            found["main_link_matches"] = True
+        elif main != organisation:
+            found["main_link_matches"] = False
     return found
+
+
+def _reputed(host: str, lists: DomainLists) -> bool:
+    """Whether the host is known and leads nowhere else."""
+    return lists.known(host) and not lists.shortener(host)
 
 
 def _mostly_unknown(hosts: Iterable[str], lists: DomainLists) -> bool | None:
     """Tell whether more than half of the organisations linked to are unknown; mail services do not count."""
-    known = {lists.registrable(host) or host: lists.known(host) for host in hosts if not lists.tracking(host)}
+    known = {lists.registrable(host) or host: _reputed(host, lists) for host in hosts if not lists.tracking(host)}
     if not known:
         return None
     return sum(not value for value in known.values()) > _HALF * len(known)
 
 
 def _shown_differs(walked: Iterable[Link], lists: DomainLists) -> bool | None:
-    """Tell whether a link that shows a host leads to another organisation, and not by way of a mail service."""
+    """Tell whether a link that shows a host leads to another, unknown organisation.
+
+    Mail services and senders count clicks on the way, so a known host is no deceit.
+    """
     answer: bool | None = None
     for link in walked:
         match = _SHOWN_HOST.fullmatch(link.shown.strip()[:300]) if link.kind == "anchor" else None
         shown = lists.registrable(match[1]) if match else ""
         if not shown:
             continue
-        differs = lists.registrable(link.host) != shown and not lists.tracking(link.host)
+        differs = lists.registrable(link.host) != shown and not (
+            lists.tracking(link.host) or _reputed(link.host, lists)
+        )
         answer = bool(answer) or differs
     return answer
 

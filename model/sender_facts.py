@@ -13,7 +13,8 @@ from model.mail import Envelope
 Found = dict[str, bool | None]
 
 MAX_TEXT = 20_000  # characters looked at for names: a name that matters stands near the start or the end
-_WORD = re.compile(r"[^\W\d_]{3,}")
+_WORD = re.compile(r"[^\W_]{3,}")
+_POINTER = re.compile(r"(?:https?://|www\.)\S+|[^\s@]{1,64}@\S+", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:]{1,64}@((?:[\w-]{1,63}\.){1,8}[\w-]{2,63})")
 _MIN_LABEL = 3
 _MIN_GLUED = 5
@@ -98,9 +99,9 @@ def name(extracted: Extracted, who: Author, lists: DomainLists, own_domains: fro
     found["foreign_brand"] = _foreign_brand(display, who, lists)
     if display.strip():
         found["address_in_name"] = _address_in_name(display, who, lists)
-    shared = lists.shared(who.domain)
+    shared = lists.shared(who.domain) or lists.tracking(who.domain)
     if words and not shared:
-        found["name_matches_domain"] = _name_matches(words, who)
+        found["name_matches_domain"] = _name_matches(display, words, who, lists)
     if text:
         label = skeleton(who.label)
         if len(label) >= _MIN_LABEL and not shared and who.organisation not in own_domains:
@@ -111,40 +112,55 @@ def name(extracted: Extracted, who: Author, lists: DomainLists, own_domains: fro
 
 
 def _squashed(text: str) -> str:
+    """Return the skeleton of a text without links and addresses, which name a domain whoever writes."""
     if len(text) > MAX_TEXT:
-        text = text[: MAX_TEXT // 2] + text[-MAX_TEXT // 2 :]
-    return skeleton(text)
+        text = text[: MAX_TEXT // 2] + "\n" + text[-MAX_TEXT // 2 :]
+    return skeleton(_POINTER.sub(" ", text))
 
 
-def _name_matches(words: list[str], who: Author) -> bool | None:
+def _name_matches(display: str, words: list[str], who: Author, lists: DomainLists) -> bool | None:
     host = skeleton(who.domain)
     joined, label = "".join(words), skeleton(who.label)
-    if any(len(word) >= _MIN_LABEL and word in host for word in words):
-        return True
-    if len(label) >= _MIN_LABEL and label in joined:
+    if any(word in host for word in words) or (len(label) >= _MIN_LABEL and label in joined):
         return True
     initials = "".join(word[0] for word in words)
     if len(initials) >= _MIN_LABEL and initials in host:
         return True
-    local = skeleton(who.address.local)
-    if len(words) > 1 and words[-1] in local:
-        return None  # a person at a firm: the name says who, the domain for whom
+    if _person(display, who.address.local) and not lists.cheap_tld(who.domain):
+        return None  # somebody at a firm: the name says who, the domain for whom
     return False
+
+
+def _person(display: str, local: str) -> bool:
+    """Whether a display name of two or three words is borne out by a local part like first.last or f.last."""
+    words = display.replace(",", " ").lower().split()
+    parts = skeleton(local.replace(".", "\N{DIGIT NINE}")).split("9")
+    if not 2 <= len(words) <= 3 or len(parts) != 2:
+        return False
+    first, last = parts
+    folded = [skeleton(word) for word in words]
+    return last in folded and any(word.startswith(first) for word in folded if word != last)
 
 
 def _foreign_brand(display: str, who: Author, lists: DomainLists) -> bool:
     for text in (display, who.domain.rpartition(".")[0]):
         brand = lists.brands.named(text)
-        if brand and who.organisation not in brand.domains and not _country_domain(brand.name, who, lists):
+        if brand and who.organisation not in brand.domains and not _may_say(brand.name, display, who, lists):
             return True
     return False
 
 
-def _country_domain(brand: str, who: Author, lists: DomainLists) -> bool:
-    """Whether a popular domain has the brand's name, as written, for its label or a word of its label."""
-    plain = brand.replace(" ", "")
-    pieces = [*who.label.split("-"), who.label.replace("-", "")]
-    return plain in pieces and lists.known(who.organisation)
+def _may_say(brand: str, display: str, who: Author, lists: DomainLists) -> bool:
+    """Whether a popular domain has the brand's name, as written, in its label, or names itself beside the brand.
+
+    The first is a country's or a department's domain ("amazon.de"), the second a partner ("Amazon at Fidelity").
+    """
+    if not lists.known(who.organisation):
+        return False
+    if brand.replace(" ", "") in who.label.replace("-", ""):
+        return True
+    label = skeleton(who.label)
+    return len(label) >= _MIN_LABEL and label in skeleton(display) and skeleton(brand) not in label
 
 
 def _address_in_name(display: str, who: Author, lists: DomainLists) -> bool:
@@ -177,11 +193,19 @@ def origin(extracted: Extracted, who: Author, identified: Mapping[str, bool | No
 def _reply_elsewhere(extracted: Extracted, who: Author, free: bool, lists: DomainLists) -> bool:
     for address in extracted.reply_to:
         organisation = lists.registrable(address.domain)
-        if organisation and organisation != who.organisation:
+        if free and organisation == who.organisation and address.address.lower() != who.address.address.lower():
             return True
-        if free and organisation and address.address.lower() != who.address.address.lower():
+        if organisation and organisation != who.organisation and not _akin(organisation, who, lists):
             return True
     return False
+
+
+def _akin(organisation: str, who: Author, lists: DomainLists) -> bool:
+    """Whether a reply may well go there: a popular domain, or one label within the other ("shop", "shopcards")."""
+    if lists.known(organisation):
+        return True
+    one, other = sorted((organisation.partition(".")[0], who.label), key=len)
+    return len(one) > _MIN_LABEL and one in other
 
 
 def _correspondent(who: Author, authenticated: bool | None, known: frozenset[str], lists: DomainLists) -> bool | None:

@@ -11,7 +11,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from milter.record import MessageRecord
 
@@ -81,6 +88,7 @@ class Totals:
     """The registry behind /metrics."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each, which says when the supervisor started
         self.registry = CollectorRegistry()
         self._counters: dict[str, Counter] = {
             "messages": self._counter("messages", "transactions answered, by class of reply", "listener", "reply"),

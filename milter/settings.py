@@ -204,7 +204,8 @@ class PolicySettings(Table):
     )
     hold_at: Probability | None = Field(
         default=None,
-        description="probability of being bad from which mail is held for a decision; not set is the model's own, if it has one",
+        description="probability of being bad from which mail is held for a decision; not set is the model's own, if "
+        "it has one",
     )
     reject_at: Probability | None = Field(
         default=None,

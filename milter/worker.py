@@ -29,6 +29,7 @@ from model.child import Extractor
 from model.domains import DomainLists
 from model.extracted import Limits
 from model.facts import Site
+from model.filterfile import ListsError
 from model.mail import RawMessage
 from model.score import Scorer, ScoringFailed, verify
 from model.screen import Screener
@@ -62,7 +63,8 @@ def tools(settings: Settings) -> Tools:
         bundle = Bundle.open(Path(settings.model.path) if settings.model.path else DEFAULT)
         scorer = Scorer(bundle)
         verify(scorer)
-    except (BundleError, ScoringFailed) as error:
+        lists = DomainLists.load()
+    except (BundleError, ScoringFailed, ListsError) as error:
         raise Refused(str(error)) from error
     extractor = Extractor(Limits())
     with RawMessage.of(HELLO) as hello:
@@ -72,7 +74,7 @@ def tools(settings: Settings) -> Tools:
         own_domains=frozenset(settings.site.own_domains),
         known_correspondents=frozenset(),
     )
-    return Tools(bundle, extractor, Screener(scorer, extractor, site, DomainLists.load()))
+    return Tools(bundle, extractor, Screener(scorer, extractor, site, lists))
 
 
 class Worker:

@@ -13,6 +13,8 @@ MAX_RESULTS = 50
 # A quoted string, the punctuation that matters, or a run of anything else.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[;=]|[^\s;="]+|"', re.DOTALL)
 
+_PIECE = re.compile(r'\\.|[()"\\]|[^()"\\]+', re.DOTALL)
+
 
 @dataclass(frozen=True, slots=True)
 class AuthResult:
@@ -56,23 +58,19 @@ def _without_comments(text: str) -> str:
         return text
     kept: list[str] = []
     depth = 0
-    quoted = escaped = False
-    for char in text:
-        if escaped:
-            escaped = False
-        elif char == "\\":
-            escaped = True
-        elif char == '"' and not depth:
+    quoted = False
+    for match in _PIECE.finditer(text):
+        piece = match.group()
+        if piece == '"' and not depth:
             quoted = not quoted
-        elif char == "(" and not quoted:
+        elif piece == "(" and not quoted:
             depth += 1
             continue
-        elif char == ")" and depth:
+        elif piece == ")" and depth:
             depth -= 1
-            kept.append(" ")
-            continue
+            piece = " "
         if not depth:
-            kept.append(char)
+            kept.append(piece)
     return "".join(kept)
 
 

@@ -97,26 +97,23 @@ def skeleton(text: str) -> str:
     Look-alikes are folded, case, accents, spaces and punctuation dropped, digits read as letters (0 as o,
     1 and i as l, 5 as s), "rn" as m, "vv" as w. The result is lower-case letters and digits.
     """
-    plain = fold(text)
-    if not plain.isascii():
-        plain = plain.translate(_UNACCENTED).translate(_STROKES)
-    plain = _NOT_WORD.sub("", plain.lower().translate(_ALIKE))
-    return plain.replace("rn", "m").replace("vv", "w")
+    return text.translate(_SKELETONS).replace("rn", "m").replace("vv", "w")
 
 
-class _Unaccented(dict[int, str]):
-    """Each character without its accents, worked out when first met (at most one entry a code point).
+class _Skeletons(dict[int, str]):
+    """What each character becomes in a skeleton, worked out when first met (at most one entry a code point).
 
     Ligatures of whole phrases (U+FDFA) are cut at four letters, so that no text grows without bound.
     """
 
     def __missing__(self, code: int) -> str:
-        apart = unicodedata.normalize("NFKD", chr(code))
-        self[code] = "".join(char for char in apart if not unicodedata.combining(char))[:4]
+        apart = unicodedata.normalize("NFKD", fold(chr(code)))
+        plain = "".join(char for char in apart if not unicodedata.combining(char))[:4]
+        self[code] = _NOT_WORD.sub("", plain.translate(_STROKES).lower().translate(_ALIKE))
         return self[code]
 
 
-_UNACCENTED = _Unaccented()
+_SKELETONS = _Skeletons()
 _OTHERS = frozenset({"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "LISU", "COPTIC"})
 
 

@@ -16,6 +16,8 @@ _HALF = 0.5
 # More than a preview line, and not outweighed by what is to be seen.
 _HIDDEN_CHARS = 400
 _HIDDEN_SHARE = 0.5
+_LETTERS_OF = 20_000  # characters looked at
+_NO_LETTER = re.compile(r"[\W_]+")
 
 _RISKY_NAME = re.compile(
     r"\.(?:exe|scr|pif|com|bat|cmd|ps1|vbs|vbe|js|jse|wsf|wsh|hta|lnk|url|msi|msix|jar|reg|cpl|chm|iso|img|vhd|vhdx|"
@@ -88,15 +90,19 @@ def _shown_differs(walked: Iterable[Link], lists: DomainLists) -> bool | None:
 
 def content(extracted: Extracted) -> Found:
     """Return hidden_text and risky_attachment."""
-    hidden, visible = _letters(extracted.hidden_text), _letters(extracted.text)
     return {
-        "hidden_text": (hidden > _HIDDEN_CHARS and hidden > _HIDDEN_SHARE * visible) if hidden or visible else None,
+        "hidden_text": _much_hidden(extracted) if extracted.hidden_text or extracted.text else None,
         "risky_attachment": any(map(_risky, extracted.parts)),
     }
 
 
+def _much_hidden(extracted: Extracted) -> bool:
+    hidden = _letters(extracted.hidden_text)
+    return hidden > _HIDDEN_CHARS and hidden > _HIDDEN_SHARE * _letters(extracted.text)
+
+
 def _letters(text: str) -> int:
-    return sum(map(str.isalnum, text[:20_000]))
+    return len(_NO_LETTER.sub("", text[:_LETTERS_OF])) if len(text) > _HIDDEN_CHARS else 0
 
 
 def _risky(part: Part) -> bool:

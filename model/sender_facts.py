@@ -14,7 +14,6 @@ Found = dict[str, bool | None]
 
 MAX_TEXT = 20_000  # characters looked at for names: a name that matters stands near the start or the end
 _WORD = re.compile(r"[^\W_]{3,}")
-_POINTER = re.compile(r"(?:https?://|www\.)\S+|[^\s@]{1,64}@\S+", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:]{1,64}@((?:[\w-]{1,63}\.){1,8}[\w-]{2,63})")
 _MIN_LABEL = 3
 _MIN_GLUED = 5
@@ -115,7 +114,8 @@ def _squashed(text: str) -> str:
     """Return the skeleton of a text without links and addresses, which name a domain whoever writes."""
     if len(text) > MAX_TEXT:
         text = text[: MAX_TEXT // 2] + "\n" + text[-MAX_TEXT // 2 :]
-    return skeleton(_POINTER.sub(" ", text))
+    words = [word for word in text.split() if "@" not in word and "://" not in word and "www." not in word]
+    return skeleton("".join(words))
 
 
 def _name_matches(display: str, words: list[str], who: Author, lists: DomainLists) -> bool | None:
@@ -126,20 +126,29 @@ def _name_matches(display: str, words: list[str], who: Author, lists: DomainList
     initials = "".join(word[0] for word in words)
     if len(initials) >= _MIN_LABEL and initials in host:
         return True
-    if _person(display, who.address.local) and not lists.cheap_tld(who.domain):
+    local = who.address.local
+    if _borne_out(words, local) if lists.known(who.domain) else _person(display, local):
         return None  # somebody at a firm: the name says who, the domain for whom
     return False
 
 
+def _borne_out(words: list[str], local: str) -> bool:
+    """Whether the local part is made of the name: a word of it, or the beginning of one."""
+    local = skeleton(local)
+    return any(word in local or word.startswith(local[:_MIN_LABEL]) for word in words if len(local) >= _MIN_LABEL)
+
+
 def _person(display: str, local: str) -> bool:
-    """Whether a display name of two or three words is borne out by a local part like first.last or f.last."""
-    words = display.replace(",", " ").lower().split()
-    parts = skeleton(local.replace(".", "\N{DIGIT NINE}")).split("9")
-    if not 2 <= len(words) <= 3 or len(parts) != 2:
+    """Whether a name of two or three words is borne out by a local part like first.last or f.last.
+
+    Where nothing is known of the domain, looser forms do not count: thieves write "club vp" <clubvp@…>.
+    """
+    words = [skeleton(word) for word in display.replace(",", " ").split()]
+    first, dot, last = local.partition(".")
+    if not dot or len(words) not in (2, 3):
         return False
-    first, last = parts
-    folded = [skeleton(word) for word in words]
-    return last in folded and any(word.startswith(first) for word in folded if word != last)
+    first, last = skeleton(first), skeleton(last)
+    return bool(first) and last in words and any(word.startswith(first) for word in words if word != last)
 
 
 def _foreign_brand(display: str, who: Author, lists: DomainLists) -> bool:

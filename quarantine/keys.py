@@ -42,7 +42,7 @@ def make_key(path: Path, entropy: Callable[[int], bytes] = os.urandom) -> bytes:
     """
     if path.exists():
         return load_key(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{entropy(8).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write_new(draft, base64.b64encode(entropy(KEY_BYTES)) + b"\n")

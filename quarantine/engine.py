@@ -86,7 +86,8 @@ def compact(engine: Engine, path: Path, pages: int) -> None:
                 return
             raw = connection.connection.driver_connection
             assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - the dialect says so; for the type checker
-            raw.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
+            # Not execute(): it takes one step, which is one page, of a statement that gives no rows.
+            raw.executescript(f"PRAGMA incremental_vacuum({int(pages)})")
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise explain(error, path) from error
 

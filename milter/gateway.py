@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from model.policy import Policy, decide
-
 from milter.lane import Lane, Patience, Screens
 from milter.next_hop import Timeouts
 from milter.policies import policy_of
@@ -15,6 +13,7 @@ from milter.session import Session, settled
 from milter.settings import ListenerSettings, Settings
 from milter.trace import Tracer, load_key
 from model.mail import Mail
+from model.policy import Policy, decide
 from model.screen import Screening
 from model.verdict import Verdict
 from quarantine.store import Store

@@ -288,21 +288,18 @@ class Session(SMTP):  # type: ignore[misc]
             self._link.drop()
             raise
         self._forget()
-        refusal = _refused(arrival)
-        if refusal is not None:
-            writer.discard()
-            await self._link.reset()
-            return reply(refusal)
         mail = Mail(envelope, writer.finish(), self._lane.direction)
-        work = Transaction(self._lane, self._link, mail, attributes, fault=self._wrong_with(arrival),
-                           present=lambda: not self._left)
+        work = Transaction(self._lane, self._link, mail, attributes, size=arrival.size,
+                           fault=self._wrong_with(arrival), present=lambda: not self._left)
         self._running = _in_background(work.run())
         return await asyncio.shield(self._running)
 
     def _wrong_with(self, arrival: Arrival) -> Event | None:
-        if not arrival.clean:
-            return Event.BAD_LINE_ENDING
-        return Event.TOO_BIG if arrival.size > self._lane.max_message_bytes else None
+        if not arrival.stored:
+            return Event.SPOOL_FULL
+        if arrival.too_big or arrival.size > self._lane.max_message_bytes:
+            return Event.TOO_BIG
+        return None if arrival.clean else Event.BAD_LINE_ENDING
 
     async def _rset(self, argument: str) -> Reply:
         if argument:
@@ -361,10 +358,3 @@ def _command(line: bytes) -> tuple[str, str | None]:
     if not verb.isalpha() or any(octet < 32 or octet == 127 for octet in line):
         return "", None
     return verb.decode("ascii").upper(), rest.strip(b" ").decode("utf-8", "surrogateescape")
-
-
-def _refused(arrival: Arrival) -> Event | None:
-    """What keeps a message from existing at all, whatever the mode."""
-    if not arrival.stored:
-        return Event.SPOOL_FULL
-    return Event.TOO_BIG if arrival.too_big else None

@@ -38,16 +38,18 @@ class _TooLate(Exception):
 class Transaction:
     """One use: build it at the end of data, await `run()`, give the client its reply.
 
-    `present` tells whether the client still waits for it; `fault` is what was wrong with the octets.
+    `present` tells whether the client still waits for it; `fault` is what was wrong with the octets, of which
+    there were `size` (a message that was not stored has fewer in `mail`).
     """
 
     def __init__(self, lane: Lane, link: Link, mail: Mail, attributes: Mapping[str, str], *,
-                 fault: Event | None, present: Callable[[], bool]) -> None:
+                 size: int, fault: Event | None, present: Callable[[], bool]) -> None:
         self._lane = lane
         self._link = link
         self._mail = mail
         self._attributes = dict(attributes)
         self._event = fault
+        self._size = size
         self._present = present
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._started = self._clock()
@@ -241,7 +243,7 @@ class Transaction:
         return MessageRecord(
             listener=self._lane.name, direction=self._mail.direction, mode=self._lane.mode, trace=self._trace,
             sender=envelope.sender, recipients=self._outcomes(answer), reply=answer.text,
-            size=self._mail.raw.size, queue_id=envelope.client.queue_id,
+            size=self._size, queue_id=envelope.client.queue_id,
             message_id=seen.headers.get("message-id", "") if seen else "",
             label=score.label if score else None, p_bad=score.p_bad if score else None,
             model=score.model if score else "", queued_as=self._queued_as, fault=self._fault,

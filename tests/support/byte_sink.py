@@ -91,6 +91,8 @@ class ByteSink:
                 case "EHLO":
                     lines = ("sink", *self.features)
                     await say(line, "\r\n".join(f"250{'-' if f is not lines[-1] else ' '}{f}" for f in lines))
+                case "HELO":
+                    await say(line, "250 sink")
                 case "XFORWARD":
                     current.xforward.append(rest)
                     await say(line, "250 2.0.0 Ok")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from byte_sink import ByteSink
+from sqlalchemy import select
+
 from milter.gateway import Gateway
 from milter.lane import Patience
 from milter.next_hop import Timeouts
@@ -28,7 +30,6 @@ from quarantine.migrate import migrate
 from quarantine.schema import items, messages
 from quarantine.settings import StoreSettings
 from quarantine.store import Store
-from sqlalchemy import select
 
 KEY = b"k" * 32
 

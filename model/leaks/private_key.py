@@ -34,7 +34,7 @@ def find(text: str) -> Iterator[tuple[str, float]]:
     text = text.replace("\\r", "").replace("\\n", "\n")  # as in JSON files of service accounts
     starts = list(_BEGIN.finditer(text))
     stops = [match.start() for match in starts[1:]] + [len(text)]
-    for match, stop in zip(starts, stops, strict=True):
+    for match, stop in zip(starts, stops, strict=False):  # without a start there is still a stop
         if match[3]:
             yield "age secret key", _WHOLE
             continue

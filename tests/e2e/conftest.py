@@ -101,6 +101,7 @@ class Internet:
         self.port = free_port()
         self.mails: list[tuple[str, list[str], bytes]] = []
 
+    # aiosmtpd finds its handlers by these names
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
         return [*responses[:-1], "250-DSN", responses[-1]]
@@ -112,7 +113,7 @@ class Internet:
 
 
 class InternetServer(SMTP):
-    """aiosmtpd that takes DSN's parameters, as real servers do."""
+    """aiosmtpd that takes DSN's parameters, as real servers do; its method names are aiosmtpd's."""
 
     async def smtp_MAIL(self, arg):
         words = (arg or "").split()
@@ -235,7 +236,8 @@ def _serve_internet(internet: Internet):
 
     loop = asyncio.new_event_loop()
     controller = UnthreadedController(internet, hostname="127.0.0.1", port=internet.port, loop=loop)
-    controller.factory = lambda: InternetServer(internet, enable_SMTPUTF8=True, hostname="internet.example", loop=loop)
+    controller.factory = lambda: InternetServer(internet, enable_SMTPUTF8=True, hostname="internet.example",
+                                                loop=loop)
     started = threading.Event()
 
     def run() -> None:

@@ -183,14 +183,17 @@ def test_a_dkim_signature_that_verified_before_verifies_after(site, marker, fron
     assert dkim.verify(delivered.replace(b"\n", b"\r\n"), dnsfunc=lambda *_, **__: record)
 
 
-def test_the_log_has_one_line_a_message_with_all_three_ids_and_no_text(site, marker):
-    site.send("before-in", "ann@sender.example", ["bob@corp.example"], message(marker, body="a secret sentence"))
+@pytest.mark.parametrize("front", ["before-in", "after-in"])
+def test_the_log_has_one_line_a_message_with_its_ids_and_no_text(site, marker, front):
+    site.send(front, "ann@sender.example", ["bob@corp.example"], message(marker, body="a secret sentence"))
     site.postfix.wait_delivered(marker.encode())
 
     [line] = log_lines(site, marker)
 
     assert line["message_id"] == f"<{marker}@sender.example>"
-    assert line["queued_as"] and line["queue_id"] != ""
+    assert f"{line['queued_as']}: client=" in site.postfix.read_log()
+    if front == "after-in":  # before the queue there is no id yet
+        assert f"{line['queue_id']}: client=" in site.postfix.read_log()
     assert "secret sentence" not in json.dumps(line)
 
 

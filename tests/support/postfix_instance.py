@@ -121,7 +121,8 @@ class PostfixInstance:
             if len(found) >= count:
                 return found
             if time.monotonic() > end:
-                raise TimeoutError(f"{len(found)} of {count} messages with {marker!r} arrived\n{self.read_log()[-4000:]}")
+                raise TimeoutError(f"{len(found)} of {count} messages with {marker!r} arrived\n"
+                                   f"{self.read_log()[-4000:]}")
             time.sleep(0.1)
 
     def wait_ready(self, port: int, seconds: float = 10.0) -> None:

@@ -43,7 +43,7 @@ def refresh(target: Path, built: date, hand_kept: Path) -> dict[str, Any]:
     `hand_kept` is the folder of the lists kept by hand: a domain that one of them calls free mail is left out of
     the disposable ones.
     """
-    folder = _lists_folder()
+    folder, version = lists_folder()
     suffixes = PublicSuffixList()
     raw = {name: _read(folder, name) for name in (*POPULAR, *OTHERS)}
     popular: set[str] = set()
@@ -55,7 +55,7 @@ def refresh(target: Path, built: date, hand_kept: Path) -> dict[str, Any]:
     facts = {
         "format": 1,
         "built": built.isoformat(),
-        "packages": {name: metadata.version(name) for name in ("pymispwarninglists", "publicsuffixlist")},
+        "packages": {"pymispwarninglists": version, "publicsuffixlist": metadata.version("publicsuffixlist")},
         "sources": [_source(name, upstream, raw[name]) for name, upstream in {**POPULAR, **OTHERS}.items()],
     }
     write(
@@ -67,12 +67,14 @@ def refresh(target: Path, built: date, hand_kept: Path) -> dict[str, Any]:
     return facts
 
 
-def _lists_folder() -> Path:
+def lists_folder() -> tuple[Path, str]:
+    """Return where the installed package keeps its lists, and its version. Raises SourceMissing."""
     try:
         package = resources.files("pymispwarninglists")
     except ModuleNotFoundError as error:
         raise SourceMissing(MISSING) from error
-    return Path(str(package)) / "data" / "misp-warninglists" / "lists"
+    folder = Path(str(package)) / "data" / "misp-warninglists" / "lists"
+    return folder, metadata.version("pymispwarninglists")
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

@@ -87,7 +87,8 @@ def _result(tokens: list[str]) -> AuthResult | None:
     if not pairs:
         return None
     (method, result), *properties = pairs
-    return AuthResult(method.partition("/")[0], result, tuple(properties))
+    method = method.partition("/")[0]
+    return AuthResult(method, result, tuple(properties)) if method else None
 
 
 def _unquoted(piece: str) -> str:

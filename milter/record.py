@@ -15,11 +15,15 @@ from model.verdict import Route
 
 @dataclass(frozen=True, slots=True)
 class RecipientRecord:
-    """What became of one recipient's copy. `reasons` are codes, the deciding one first."""
+    """What became of one recipient's copy. `reasons` are codes, the deciding one first.
+
+    `route` is what was done, `wanted` what policy would have done if the listener's stage had let it.
+    """
 
     address: str
     route: Route
     reasons: tuple[str, ...] = ()
+    wanted: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Session(SMTP):  # type: ignore[misc]
         self._path: Path | None = None
         self._sender_params: tuple[str, ...] = ()
         self._recipients: list[Recipient] = []
+        self._broken: Event | None = None
         self._errors = 0
         self._left = False
         self._retiring = False
@@ -166,9 +167,13 @@ class Session(SMTP):  # type: ignore[misc]
         """Tell the operator, drop what was begun, and say 451 with a fixed text."""
         self._lane.events.session_fault(self._lane.name, self._peer, error)
         self._lane.metrics.fault("session")
+        return self._break(Event.INTERNAL)
+
+    def _break(self, event: Event) -> Reply:
+        """Give an open transaction up, but not its state: what the client has sent ahead is 451 too, not 503."""
         self._link.drop()
-        self._forget()
-        return reply(Event.INTERNAL)
+        self._broken = event
+        return reply(event)
 
     async def _counted(self, verb: str, argument: str | None) -> Reply:
         if verb in WEB_VERBS:
@@ -185,10 +190,8 @@ class Session(SMTP):  # type: ignore[misc]
         except ParameterError as error:
             return self._erred(Event(error.fault))
         except HopError as error:
-            self._link.drop()
-            self._forget()
             self._lane.hop_down(str(error))
-            return reply(Event.HOP_NONSENSE if error.nonsense else Event.HOP_DOWN)
+            return self._break(Event.HOP_NONSENSE if error.nonsense else Event.HOP_DOWN)
 
     def _erred(self, event: Event) -> Reply:
         """Count what a client gets wrong by itself; after a few of these it is not worth listening to."""
@@ -229,7 +232,7 @@ class Session(SMTP):  # type: ignore[misc]
     async def _xforward(self, argument: str) -> Reply:
         if not self._lane.trusts(self._peer):
             return reply(Event.NOT_TRUSTED)
-        if self._path is not None:
+        if self._path is not None and self._broken is None:
             return reply(Event.BAD_SEQUENCE)
         try:
             self._forwarded.update(argument)
@@ -238,6 +241,8 @@ class Session(SMTP):  # type: ignore[misc]
         return reply(Event.XFORWARD_OK)
 
     async def _mail(self, argument: str) -> Reply:
+        if self._broken is not None:
+            self._forget(keep_forwarded=True)
         if not self._helo or self._path is not None:
             return reply(Event.BAD_SEQUENCE)
         path = parse_path(argument, "FROM:")
@@ -254,6 +259,8 @@ class Session(SMTP):  # type: ignore[misc]
         return reply(Event.SENDER_OK)
 
     async def _rcpt(self, argument: str) -> Reply:
+        if self._broken is not None:
+            return reply(self._broken)
         if self._path is None:
             return reply(Event.BAD_SEQUENCE)
         path = parse_path(argument, "TO:")
@@ -271,6 +278,8 @@ class Session(SMTP):  # type: ignore[misc]
     async def _data(self, argument: str) -> Reply:
         if argument:
             return self._erred(Event.SYNTAX)
+        if self._broken is not None:
+            return reply(self._broken)
         if self._path is None or not self._recipients:
             return reply(Event.BAD_SEQUENCE)
         envelope = Envelope(self._path.address, tuple(self._recipients), self._sender_params,
@@ -322,12 +331,14 @@ class Session(SMTP):  # type: ignore[misc]
         """Octets that a message may have where it can be refused: what we announced, else our own limit."""
         return int(self._announced.get("SIZE") or self._lane.max_message_bytes)
 
-    def _forget(self) -> None:
+    def _forget(self, *, keep_forwarded: bool = False) -> None:
         """End the transaction on our side; XFORWARD lasts no longer than that."""
         self._path = None
+        self._broken = None
         self._sender_params = ()
         self._recipients = []
-        self._forwarded.clear()
+        if not keep_forwarded:
+            self._forwarded.clear()
 
 
 _REFUSED = {

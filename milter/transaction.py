@@ -57,6 +57,7 @@ class Transaction:
         self._trace = lane.tracer.new()
         self._screening = Screening()
         self._plan: Plan | None = None
+        self._wanted: list[Verdict] = []
         self._job: Future[Screening] | None = None
         self._fault = ""
         self._queued_as = ""
@@ -103,9 +104,9 @@ class Transaction:
             await self._link.reset()
             return self._failed(self._event.value, self._event)
         await self._screen()
-        verdicts = [self._lane.decide(self._screening, self._mail, to.address)
-                    for to in self._mail.envelope.recipients]
-        self._plan = plan(verdicts, stage=self._lane.stage, mode=self._lane.mode,
+        self._wanted = [self._lane.decide(self._screening, self._mail, to.address)
+                        for to in self._mail.envelope.recipients]
+        self._plan = plan(self._wanted, stage=self._lane.stage, mode=self._lane.mode,
                           on_unscored=self._lane.on_unscored, fault=self._event)
         if self._plan.refuse is not None:
             await self._link.reset()
@@ -257,7 +258,8 @@ class Transaction:
             return tuple(RecipientRecord(to.address, route) for to in recipients)
         todo = self._plan
         return tuple(
-            RecipientRecord(to.address, todo.done(at), _codes(todo.verdicts[at])) for at, to in enumerate(recipients)
+            RecipientRecord(to.address, todo.done(at), _codes(todo.verdicts[at]), self._wanted[at].route)
+            for at, to in enumerate(recipients)
         )
 
     def _give_back(self) -> None:

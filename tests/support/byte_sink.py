@@ -43,12 +43,12 @@ class ByteSink:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, path: str = "") -> str:
-        """Listen on a free loopback port, or at a unix socket; return the address as the gateway's settings have it."""
+        """Listen on a free loopback port, or at a unix socket; return the address as settings have it."""
         if path:
             self._server = await asyncio.start_unix_server(self._client, path, limit=1 << 20)
             return f"unix:{path}"
         self._server = await asyncio.start_server(self._client, "127.0.0.1", 0, limit=1 << 20)
-        return "127.0.0.1:%d" % self._server.sockets[0].getsockname()[1]
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Stop listening and hang up."""
@@ -71,7 +71,7 @@ class ByteSink:
             self._tasks.discard(task)
             writer.transport.abort()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:  # noqa: C901
         async def say(line: str, default: str) -> str:
             text = self.answer(line)
             if text == "":

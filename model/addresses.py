@@ -1,6 +1,6 @@
 """Address headers (RFC 5322 section 3.4): display names, groups, comments, routes, and what is wrong with them.
 
-A scanner over tokens, linear and without recursion: nesting of comments is a counter.
+A scanner over pieces, linear and without recursion: nesting of comments is a counter.
 """
 
 import re
@@ -10,6 +10,7 @@ from model.extracted import Address
 from model.headers import VALUE_CHARS, decode_words
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|\\.|[()<>,;:]|[^"\\()<>,;:\s]+|\s+', re.DOTALL)
+_MAILBOX = re.compile(r"[^\s<>()@,;:\"]{1,64}@[^\s<>()@,;:\"]{1,255}")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -46,7 +47,10 @@ class _Reader:
         elif "@" in phrase:
             self._add("".join(self.comment), phrase, comment=True)
         else:
-            self._add(phrase, "")
+            # An address in a comment only: no address by the grammar, yet some readers show it.
+            inside = _MAILBOX.search("".join(self.comment)) if self.comment else None
+            self.odd |= inside is not None
+            self._add(phrase, inside[0] if inside else "")
 
     def _add(self, display: str, mailbox: str, *, comment: bool = False) -> None:
         mailbox = mailbox.strip()
@@ -75,15 +79,15 @@ def read_addresses(text: str, limit: int) -> tuple[list[Address], bool]:
     reader = _Reader(limit)
     depth = 0
     for match in _TOKEN.finditer(text[:VALUE_CHARS]):
-        token = match[0]
-        if depth or token == "(":
-            depth += (token == "(") - (token == ")")
-            if depth and not (depth == 1 and token == "("):
-                reader.comment.append(token)
+        piece = match[0]
+        if depth or piece == "(":
+            depth += (piece == "(") - (piece == ")")
+            if depth and not (depth == 1 and piece == "("):
+                reader.comment.append(piece)
             continue
         if len(reader.found) >= limit:
             break
-        _take(reader, token)
+        _take(reader, piece)
     reader.odd |= depth > 0
     reader.flush()
     found = reader.found
@@ -91,34 +95,49 @@ def read_addresses(text: str, limit: int) -> tuple[list[Address], bool]:
         # The whole value is one encoded word: some readers parse it only after decoding.
         inner, _ = read_addresses(decode_words(text).replace("=?", ""), limit)
         return inner, True
-    return found, reader.odd or any(not a.address for a in found)
+    nameless = any(not a.address for a in found)
+    return _with_commas(found), reader.odd or nameless
 
 
-def _take(reader: _Reader, token: str) -> None:
+def _with_commas(found: list[Address]) -> list[Address]:
+    """Join names without address to the mailbox that follows: `Doe, Jane <j@a.example>` was not quoted."""
+    joined: list[Address] = []
+    names: list[str] = []
+    for one in found:
+        if one.address:
+            display = ", ".join([*names, one.display]).strip(", ") if names else one.display
+            joined.append(Address(display, one.address))
+            names = []
+        else:
+            names.append(one.display)
+    return joined + [Address(name, "") for name in names]
+
+
+def _take(reader: _Reader, piece: str) -> None:
     inside = reader.angle is not None and not reader.closed
     if inside and reader.angle is not None:
-        if token == ">":
+        if piece == ">":
             reader.closed = True
-        elif token == "<":
+        elif piece == "<":
             reader.odd = True
             reader.phrase.append("".join(reader.angle))
             reader.angle = []
         else:
-            reader.angle.append(token)
-    elif token == "<":
+            reader.angle.append(piece)
+    elif piece == "<":
         if reader.closed:
             reader.odd = True
             reader.flush()
         reader.angle = []
-    elif token in {",", ";"}:
+    elif piece in {",", ";"}:
         reader.flush()
-    elif token == ":":
+    elif piece == ":":
         reader.phrase.clear()  # the name of a group
         reader.odd = True
-    elif token in {")", ">"}:
+    elif piece in {")", ">"}:
         reader.odd = True
     elif reader.closed:
-        reader.odd |= bool(token.strip())
-        reader.phrase.append(" " + token)
+        reader.odd |= bool(piece.strip())
+        reader.phrase.append(" " + piece)
     else:
-        reader.phrase.append(token)
+        reader.phrase.append(piece)

@@ -13,7 +13,8 @@ SAMPLE = 4096
 
 # What senders write, and what they mean (https://encoding.spec.whatwg.org/#names-and-labels, and what is seen).
 _MEANT = {
-    "ansi_x3.4-1968": "us-ascii", "iso-8859-1": "cp1252", "iso8859-1": "cp1252", "latin1": "cp1252", "latin-1": "cp1252",
+    "ansi_x3.4-1968": "us-ascii", "iso-8859-1": "cp1252", "iso8859-1": "cp1252", "latin1": "cp1252",
+    "latin-1": "cp1252",
     "ascii": "us-ascii", "gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "cp936": "gb18030",
     "gb_2312-80": "gb18030", "chinesebig5": "big5hkscs", "big5": "big5hkscs", "euc-kr": "cp949",
     "ks_c_5601-1987": "cp949", "ksc5601": "cp949", "ks_c_5601": "cp949", "shift_jis": "cp932", "shift-jis": "cp932",
@@ -22,13 +23,15 @@ _MEANT = {
     "unicode-1-1-utf-7": "utf-7", "unicode-1-1-utf-8": "utf-8", "x-unicode-2-0-utf-7": "utf-7", "utf8": "utf-8",
     "x-mac-roman": "mac-roman", "macintosh": "mac-roman", "iso-8859-8-i": "iso-8859-8", "iso-8859-8-e": "iso-8859-8",
     "x-user-defined": "", "unknown-8bit": "", "unknown": "", "binary": "", "8bit": "", "default": "",
-    "default_charset": "", "_autodetect": "", "_iso-2022-jp$esc": "iso2022_jp_ext", "x-unknown": "", "utf-16": "utf-16",
+    "default_charset": "", "_autodetect": "", "_iso-2022-jp$esc": "iso2022_jp_ext", "x-unknown": "",
 }
 # Codecs that take any octets say nothing by succeeding.
-_ANYTHING = frozenset({"cp1252", "iso8859-15", "mac-roman", "latin-1", "iso8859-1", "cp437", "cp850", "us-ascii", "ascii"})
+_ANYTHING = frozenset({
+    "cp1252", "iso8859-15", "mac-roman", "latin-1", "iso8859-1", "cp437", "cp850", "us-ascii", "ascii",
+})
 _TEXT_CODECS_ONLY = frozenset({
-    "base64", "bz2", "hex", "quopri", "rot13", "uu", "zlib", "idna", "punycode", "unicode_escape", "raw_unicode_escape",
-    "undefined", "mbcs", "oem", "palmos",
+    "base64", "bz2", "hex", "quopri", "rot13", "uu", "zlib", "idna", "punycode", "unicode_escape", "undefined",
+    "raw_unicode_escape", "mbcs", "oem", "palmos",
 })
 _DETECTABLE = [
     "cp1251", "koi8_r", "cp1252", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "cp866", "cp874",
@@ -40,6 +43,7 @@ _ESCAPES = re.compile(rb"\x1b(?:\$[@B)A(]|\([BJI]|\$\(D)|\x0e")
 _DOUBLE = re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]")
 _HIGH = re.compile(rb"[\x80-\xff]")
 _GB_COMMON = re.compile(rb"[\xb0-\xd7\xa1\xa3][\xa1-\xfe]")
+_WESTERN = re.compile(rb"[\x80\x85\x91-\x97\xa0\xa3\xa9\xab\xae\xb4\xb7\xbb\xe0-\xff]")
 _LONE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -83,11 +87,12 @@ def decode(data: bytes, declared: str = "") -> tuple[str, str, tuple[str, ...]]:
         if not lost:
             return text, name, defects
         # A few bad octets in long text are damage; many mean that the label is a lie.
-        if lost * 20 < len(_HIGH.findall(data[:SAMPLE])) + 1:
+        if lost * 20 < len(_HIGH.findall(data[:SAMPLE])) + 1 or lost * 100 < len(data):
             return text, name, (*defects, "charset-undecodable")
-    guess = detect(data)
+    western = name in _ANYTHING and name not in {"us-ascii", "ascii"}
+    guess = name if western and not _is_utf8(data) and not _crowded(data) else detect(data)
     lied = bool(name) and name != "us-ascii" and guess not in {name, "cp1252"}
-    if guess == "cp1252" and name in _ANYTHING and name not in {"us-ascii", "ascii"}:
+    if guess == "cp1252" and western:
         guess = name
     text, lost = _try(data, guess)
     if lied:
@@ -131,11 +136,18 @@ def detect(data: bytes) -> str:
         if common >= pairs * 0.85 and not _try(sample[: len(sample) & ~1], "gb18030")[1] > 2:
             korean = _korean_share(sample)
             return "cp949" if korean > 0.9 and _hanzi_unlikely(sample) else "gb18030"
-    if high * 12 < len(sample) and high == len(re.findall(rb"[\x91-\x97\xa0\xa3\xa9\xae\xb4\xb7\xbb\xab\xe0-\xff\x80\x85]", sample)):
+    if high * 12 < len(sample) and high == len(_WESTERN.findall(sample)):
         return "cp1252"
     found = charset_normalizer.from_bytes(sample, cp_isolation=_DETECTABLE, steps=3, chunk_size=512,
                                           preemptive_behaviour=False, enable_fallback=False).best()
     return found.encoding if found is not None else "cp1252"
+
+
+def _crowded(data: bytes) -> bool:
+    """Whether so many octets are above 127 that this is no language of western Europe."""
+    first = _HIGH.search(data)
+    sample = data[first.start() :][:SAMPLE] if first else b""
+    return len(_HIGH.findall(sample)) * 4 > len(sample) - sample.count(b" ")
 
 
 def _korean_share(sample: bytes) -> float:

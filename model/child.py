@@ -32,6 +32,7 @@ WITH_CONTENT = 1
 ANSWER_LIMIT = 256 << 20
 JOBS_PER_RUNNER = 2_000
 BIG_MESSAGE = 4 << 20
+OUT_OF_MEMORY = 3
 OPEN_FILES = 24
 START_SECONDS = 30.0
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -69,27 +70,12 @@ class Extractor:
 
     def extract(self, raw: RawMessage, *, timeout: float, content: bool = False) -> Extracted:
         """Extract one message within `timeout` seconds. Raises `ExtractionFailed`."""
-        deadline = time.monotonic() + timeout
         runner = self._ready()
         try:
-            _within(runner, deadline)
-            runner.sendall(JOB.pack(WITH_CONTENT if content else 0, raw.size))
-            for piece in raw.chunks():
-                _within(runner, deadline)
-                runner.sendall(piece)
-            (size,) = ANSWER.unpack(_receive(runner, ANSWER.size, deadline))
-            if size > ANSWER_LIMIT:
-                raise ValueError("the answer is too large")
-            data = json.loads(_receive(runner, size, deadline))
-            if "failed" in data:
-                raise ExtractionFailed(str(data["failed"]) if data["failed"] in {"memory", "crash"} else "crash")
-            extracted = Extracted.from_json(data)
+            extracted = self._ask(runner, raw, time.monotonic() + timeout, content=content)
         except TimeoutError:
             self._stop_runner()
             raise ExtractionFailed("timeout") from None
-        except ExtractionFailed:
-            self._stop_runner()
-            raise
         except (OSError, EOFError):
             raise ExtractionFailed(self._stop_runner()) from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -100,8 +86,20 @@ class Extractor:
             raise
         self._jobs += 1
         if self._jobs >= JOBS_PER_RUNNER or raw.size > BIG_MESSAGE:
-            self._stop_runner()
+            self._stop_runner()  # what a large message took from the system goes back
         return extracted
+
+    def _ask(self, runner: socket.socket, raw: RawMessage, deadline: float, *, content: bool) -> Extracted:
+        _within(runner, deadline)
+        runner.sendall(JOB.pack(WITH_CONTENT if content else 0, raw.size))
+        for piece in raw.chunks():
+            _within(runner, deadline)
+            runner.sendall(piece)
+        (size,) = ANSWER.unpack(_receive(runner, ANSWER.size, deadline))
+        if size > ANSWER_LIMIT:
+            raise ValueError("the answer is too large")
+        data = json.loads(_receive(runner, size, deadline))
+        return Extracted.from_json(data)
 
     def close(self) -> None:
         """End the child. The next `extract` would start a new one."""
@@ -134,7 +132,8 @@ class Extractor:
         ours, theirs = socket.socketpair()
         with theirs:
             self._zygote = subprocess.Popen(
-                [sys.executable, "-P", "-s", "-m", "model.child", str(theirs.fileno()), json.dumps(asdict(self._limits))],
+                [sys.executable, "-P", "-s", "-m", "model.child", str(theirs.fileno()),
+                 json.dumps(asdict(self._limits))],
                 pass_fds=(theirs.fileno(),), close_fds=True, cwd="/", env=_ENVIRONMENT, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )
@@ -148,11 +147,13 @@ class Extractor:
         try:
             with theirs:
                 socket.send_fds(self._control, [b"F"], [theirs.fileno()])
-            if self._control.recv(1) != b"f":
-                raise EOFError
+            answer = self._control.recv(1)
         except BaseException:
             ours.close()
             raise
+        if answer != b"f":
+            ours.close()
+            raise EOFError
         self._jobs = 0
         return ours
 
@@ -227,11 +228,14 @@ def _warm_up() -> None:
     """Import and run everything once, so that runners share it and need no file."""
     from model.extract import extract
 
-    page = "<style>.a{color:red}</style><p style='color:#fff'>Grüße <a href='http://bücher.example/'>x</a>"
-    for charset in ("utf-8", "iso-8859-1", "windows-1251", "gb18030", "big5", "iso-2022-jp", "shift_jis", "euc-kr", ""):
-        body = ("Привет 你好 ".encode("cp1251" if charset == "windows-1251" else "utf-8", "replace") + page.encode()) * 3
-        extract(b"Subject: =?utf-8?b?R3LDvMOfZQ==?=\nFrom: =?koi8-r?q?=F0?= <a@b.example>\nContent-Type: text/html; charset="
-                + charset.encode() + b"\n\n" + body)
+    page = b"<style>.a{color:red}</style><p style='color:#fff'>x <a href='http://b\xc3\xbccher.example/'>x</a>"
+    head = b"Subject: =?utf-8?b?R3LDvMOf?=\nFrom: =?koi8-r?q?=F0?= <a@b.example>\nContent-Type: text/html; charset="
+    texts = {"utf-8": "Grüße", "cp1252": "Grüße", "cp1251": "Привет всем", "gb18030": "你好", "big5": "你好",
+             "iso2022_jp": "こんにちは", "cp932": "こんにちは", "cp949": "안녕", "koi8_r": "Привет всем"}
+    for charset, text in texts.items():
+        body = text.encode(charset) * 5 + page
+        extract(head + charset.encode() + b"\n\n" + body)
+        extract(head + b"\n\n" + body)  # and so with detection
 
 
 def _die_with_parent() -> None:
@@ -242,13 +246,15 @@ def _die_with_parent() -> None:
 
 
 def _reap(pid: int) -> bytes:
-    """Kill a runner and return how it had ended before: b"t" by the CPU limit, b"k" otherwise."""
+    """Kill a runner and return how it had ended before: b"t" by the CPU limit, b"m" for memory, b"k" otherwise."""
     if not pid:
         return b"k"
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         _, status = os.waitpid(pid, 0)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == OUT_OF_MEMORY:
+            return b"m"
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
             return b"t"
     return b"k"
@@ -257,14 +263,17 @@ def _reap(pid: int) -> bytes:
 def _be_runner(fd: int, limits: Limits) -> None:
     """Serve jobs until the socket closes; never return."""
     code = 1
+    end = socket.socket(fileno=fd)  # held to the last, so that the parent hears of the end not before the exit code
     try:
         _die_with_parent()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-        _serve(socket.socket(fileno=fd), limits)
+        _serve(end, limits)
         code = 0
+    except MemoryError:
+        code = OUT_OF_MEMORY
     finally:
         os._exit(code)
 
@@ -277,10 +286,7 @@ def _serve(end: socket.socket, limits: Limits) -> None:
         except EOFError:
             return
         _raise_cpu_limit(limits)
-        try:
-            answer = _answer(_job_octets(end, size), limits, content=bool(flags & WITH_CONTENT))
-        except MemoryError:
-            answer = b'{"failed": "memory"}'
+        answer = _answer(_job_octets(end, size), limits, content=bool(flags & WITH_CONTENT))
         end.sendall(ANSWER.pack(len(answer)))
         end.sendall(answer)
         del answer  # a large one need not be held until the next job

@@ -6,8 +6,8 @@ import hashlib
 from model import filename, magic, transfer, urls
 from model.charset import decode
 from model.extracted import Limits, Link, Part
-from model.headers import decode_words, text_of
-from model.html import read_html
+from model.headers import decode_words
+from model.html import NODES, read_html
 from model.mime import Entity
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml", "text/htm", "text/x-html"})
@@ -16,10 +16,9 @@ _TEXT_TYPES = frozenset({
     "application/x-yaml", "application/pgp-signature", "message/delivery-status", "message/disposition-notification",
     "message/feedback-report", "message/global-delivery-status", "message/rfc822-headers",
 })
-_UNREAD_TEXT = frozenset({"text/calendar-attachment"})
+_HTML_NAMES = (".html", ".htm", ".shtml", ".xhtml", ".svg")
 _MISMATCH_FREE = frozenset({"application/octet-stream", "application/x-download", "application/force-download", "",
                             "application/binary", "application/x-unknown", "text/plain"})
-_FAMILIES = (("zip", ("zip", "openxml", "opendocument", "jar", "java", "android", "epub")),)
 HEAD_SHARE = 0.75
 
 
@@ -38,6 +37,7 @@ class Contents:
         self.messages: list[tuple[bytes, int]] = []
         self._octets = limits.decoded_bytes
         self._html = limits.html_bytes
+        self._nodes = NODES
         self._chars = 4 * limits.text_chars
         self._seen: set[bytes] = set()
 
@@ -99,13 +99,14 @@ class Contents:
             if leaf.depth < self.limits.depth:
                 self.messages.append((octets, leaf.depth + 1))
             return ""
-        is_html = kind in _HTML_TYPES or true_type in _HTML_TYPES or name.lower().endswith((".html", ".htm", ".shtml", ".xhtml", ".svg"))
+        is_html = kind in _HTML_TYPES or true_type in _HTML_TYPES or name.lower().endswith(_HTML_NAMES)
         textual = kind.startswith("text/") or kind in _TEXT_TYPES or kind == ""
         if true_type and not true_type.startswith("text/") and not is_html:
             textual = False
-        if not (is_html or textual or any(t.main.startswith("text/") for t in leaf.types)):
-            if not (octets and not true_type and _is_text(octets)):
-                return ""
+        named = is_html or textual or any(t.main.startswith("text/") for t in leaf.types)
+        media = kind.startswith(("image/", "audio/", "video/"))
+        if not named and (true_type or not octets or media or not _is_text(octets)):
+            return ""
         return self.take_text(octets, leaf.type.get("charset"), codes, html=is_html)
 
     def take_text(self, octets: bytes, declared: str, codes: list[str], *, html: bool) -> str:
@@ -130,11 +131,12 @@ class Contents:
         return charset
 
     def _page(self, text: str) -> None:
-        if self._html <= 0:
+        if self._html <= 0 or self._nodes <= 0:
             self.flag("html-too-large")
             return
         self._html -= len(text)
-        page = read_html(text, self.limits)
+        page = read_html(text, self.limits, self._nodes)
+        self._nodes -= page.nodes
         for code in page.defects:
             self.flag(code)
         known = {link.href for link in page.links}
@@ -183,7 +185,8 @@ class Contents:
             return
         true_type = magic.sniff(octets)
         if _is_text(octets):
-            self.take_text(octets, leaf.type.get("charset"), [], html=true_type in _HTML_TYPES or leaf.type.main == "text/html")
+            is_html = true_type in _HTML_TYPES or leaf.type.main == "text/html"
+            self.take_text(octets, leaf.type.get("charset"), [], html=is_html)
         elif true_type:
             self.found(octets, true_type)
 
@@ -230,16 +233,11 @@ def _text_links(text: str, limit: int) -> list[Link]:
 
 
 def _name(leaf: Entity) -> str:
-    """Return the decoded file name: of Content-Disposition, else of Content-Type, else of Content-Description."""
+    """Return the decoded file name: of Content-Disposition, else of Content-Type."""
     name = leaf.disposition.get("filename") or leaf.type.get("name")
     if not name:
         return ""
     return decode_words(name)[:1000]
-
-
-def description(leaf: Entity) -> str:
-    """Return the Content-Description of a part."""
-    return text_of(leaf.fields.first("content-description"))
 
 
 def _is_text(octets: bytes) -> bool:

@@ -176,11 +176,11 @@ def _gone(found: dict[str, str]) -> bool:
     if found.get("overflow", "").startswith("hidden") or found.get("overflow-y") == "hidden":
         for name in ("max-height", "max-width", "height", "width"):
             value = _length(found[name]) if name in found else None
-            if value is not None and value <= 1.0 and not found[name].startswith("1") or found.get(name) == "1px":
+            if (value is not None and value <= 1.0 and not found[name].startswith("1")) or found.get(name) == "1px":
                 return True
     for name in ("text-indent", "margin-left", "margin-top", "left", "top", "right"):
         value = _length(found[name]) if name in found else None
-        if value is not None and value <= _FAR and (name[0] in "tm" and name != "top" or "position" in found):
+        if value is not None and value <= _FAR and ((name[0] in "tm" and name != "top") or "position" in found):
             return True
     clip = found.get("clip", "").replace(" ", "").replace("px", "")
     if clip.startswith(("rect(0,0,0,0", "rect(1,1,1,1")) or "inset(50%" in found.get("clip-path", ""):

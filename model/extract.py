@@ -123,7 +123,7 @@ class _Extraction:
                     self._flag("address-malformed")
             self.found[name] = tuple(some)
             if name == "from":
-                mailboxes = {a.address.lower() for a in some if a.address}
+                mailboxes = {a.address.lower().rstrip(".") for a in some if a.address}
                 if len(values) > 1 or len(mailboxes) > 1:
                     self._flag("from-multiple")
                 if not mailboxes:

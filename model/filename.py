@@ -2,17 +2,18 @@
 
 import re
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\xad\u034f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _PADDED = re.compile(r"\s{4,}\S|\.\s+\S{1,5}$|[. ]+$")
 _LAST = re.compile(r"\.([A-Za-z0-9]{1,8})[\s.]*$")
 _BEFORE = re.compile(
-    r"\.(?:pdf|docx?|xlsx?|pptx?|txt|rtf|jpe?g|png|gif|bmp|tiff?|mp[34]|csv|odt|ods|eml|msg|zip)[\s._-]*$", re.IGNORECASE
+    r"\.(?:pdf|docx?|xlsx?|pptx?|txt|rtf|jpe?g|png|gif|bmp|tiff?|mp[34]|csv|odt|ods|eml|msg|zip)[\s._-]*$",
+    re.IGNORECASE,
 )
 RISKY = frozenset({
-    "ade", "adp", "apk", "app", "appx", "bat", "chm", "cmd", "com", "cpl", "dll", "dmg", "exe", "hta", "htm", "html", "img",
-    "ins", "iso", "isp", "jar", "js", "jse", "lib", "lnk", "mde", "msc", "msi", "msix", "msp", "mst", "nsh", "one", "pif",
-    "ps1", "reg", "scr", "sct", "shb", "shtml", "svg", "sys", "url", "vb", "vbe", "vbs", "vhd", "vhdx", "vxd", "wsc", "wsf",
-    "wsh", "xhtml", "xll", "ace", "arj", "docm", "xlsm", "pptm", "dotm", "xlam",
+    "ace", "ade", "adp", "apk", "app", "appx", "arj", "bat", "chm", "cmd", "com", "cpl", "dll", "dmg", "docm", "dotm",
+    "exe", "hta", "htm", "html", "img", "ins", "iso", "isp", "jar", "js", "jse", "lib", "lnk", "mde", "msc", "msi",
+    "msix", "msp", "mst", "nsh", "one", "pif", "pptm", "ps1", "reg", "scr", "sct", "shb", "shtml", "svg", "sys",
+    "url", "vb", "vbe", "vbs", "vhd", "vhdx", "vxd", "wsc", "wsf", "wsh", "xhtml", "xlam", "xll", "xlsm",
 })
 
 

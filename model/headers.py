@@ -55,66 +55,90 @@ def read_fields(raw: bytes, start: int, stop: int, budget: Budget) -> Fields:
 
     CRLF, LF and CR all end a line. A line that is no field ends the block, unless fields follow it directly.
     """
-    fields = Fields()
-    cut = min(stop, start + budget.octets)
-    position = start
-    name, value = "", b""
-    while position < cut:
-        match = _LINE_END.search(raw, position, cut)
-        line_end, following = (match.start(), match.end()) if match else (cut, cut)
-        line = raw[position:line_end]
-        if match and match[0] == b"\r":
-            fields.defects.add("bare-cr")
+    reader = _BlockReader(raw, start, stop, min(stop, start + budget.octets), budget.fields)
+    reader.run()
+    fields = reader.fields
+    budget.octets -= min(reader.at - start, budget.octets)
+    budget.fields -= len(fields.items)
+    fields.end = reader.at - start
+    return fields
+
+
+class _BlockReader:
+    """Reads line by line. `at` is the next octet, `cut` where the budget ends, `torn` a line that `cut` ended."""
+
+    def __init__(self, raw: bytes, start: int, stop: int, cut: int, room: int) -> None:
+        self.raw, self.start, self.stop, self.cut, self.room = raw, start, stop, cut, room
+        self.fields = Fields()
+        self.at = start
+        self.name = ""
+        self.value: list[bytes] = []
+
+    def run(self) -> None:
+        reading = True
+        while reading and self.at < self.cut:
+            match = _LINE_END.search(self.raw, self.at, self.cut)
+            end, following = (match.start(), match.end()) if match else (self.cut, self.cut)
+            if match and match[0] == b"\r":
+                self.fields.defects.add("bare-cr")
+            reading = self._line(self.raw[self.at : end], following, torn=match is None and self.cut < self.stop)
+        if reading and self.cut < self.stop:
+            self._give_up("header-too-long")
+        self._keep()
+
+    def _line(self, line: bytes, following: int, *, torn: bool) -> bool:
+        """Take one line; False if the block ends with or before it."""
         if not line:
-            position = following
-            if match is None:
-                break
-            if name or fields.items or position >= cut or not _is_field(raw, position, cut):
-                break
-            fields.defects.add("header-malformed")  # a blank line before the first field
-            continue
+            return self._empty(following)
         if b"\0" in line:
-            fields.defects.add("header-nul")
+            self.fields.defects.add("header-nul")
             line = line.replace(b"\0", b"")
         if line[:1] in b" \t":
-            if not line.strip() and not _is_field(raw, following, cut):
-                fields.defects.add("header-malformed")  # a "blank" line of spaces before a body
-                position = following
-                break
-            if name:
-                value += b"\n" + line
-            elif _is_field(raw, position + len(line) - len(line.lstrip()), cut):
-                fields.defects.add("header-malformed")
-                name, value = _parts(line.lstrip(), fields)
-            position = following
-            continue
-        parts = _parts(line, fields)
-        if not parts[0]:
-            if not (position == start and line.startswith((b"From ", b">From "))):
-                fields.defects.add("header-malformed")
-                if not _is_field(raw, following, cut):
-                    break
-            position = following
-            continue
-        if name:
-            fields.items.append((name, value))
-            if len(fields.items) >= budget.fields:
-                name = ""
-                fields.defects.add("header-too-many")
-                position = _skip(raw, position, stop)
-                break
-        name, value = parts
-        position = following
-    else:
-        if cut < stop:
-            fields.defects.add("header-too-long")
-            position = _skip(raw, position, stop)
-    if name:
-        fields.items.append((name, value))
-    budget.octets -= min(position - start, budget.octets)
-    budget.fields -= len(fields.items)
-    fields.end = position - start
-    return fields
+            return self._folded(line, following, torn=torn)
+        name, value = _parts(line, self.fields)
+        if not name:
+            if self.at != self.start or not line.startswith((b"From ", b">From ")):
+                self.fields.defects.add("header-malformed")
+                if not torn and not _is_field(self.raw, following, self.cut):
+                    return False
+            self.at = following
+            return True
+        self._keep()
+        if len(self.fields.items) >= self.room:
+            self._give_up("header-too-many")
+            return False
+        self.name, self.value, self.at = name, [value], following
+        return True
+
+    def _empty(self, following: int) -> bool:
+        self.at = following
+        if self.name or self.fields.items or following >= self.cut or not _is_field(self.raw, following, self.cut):
+            return False
+        self.fields.defects.add("header-malformed")  # before the first field
+        return True
+
+    def _folded(self, line: bytes, following: int, *, torn: bool) -> bool:
+        bare = line.lstrip()
+        ends = not bare and not torn and not _is_field(self.raw, following, self.cut)
+        if ends:
+            self.fields.defects.add("header-malformed")  # a "blank" line of spaces before a body
+        elif self.name:
+            self.value += (b"\n", line)
+        elif _FIELD.match(bare):
+            self.fields.defects.add("header-malformed")
+            self.name, value = _parts(bare, self.fields)
+            self.value = [value]
+        self.at = following
+        return not ends
+
+    def _keep(self) -> None:
+        if self.name:
+            self.fields.items.append((self.name, b"".join(self.value)))
+            self.name = ""
+
+    def _give_up(self, code: str) -> None:
+        self.fields.defects.add(code)
+        self.at = _skip(self.raw, self.at, self.stop)
 
 
 def _parts(line: bytes, fields: Fields) -> tuple[str, bytes]:
@@ -271,11 +295,12 @@ def _take(result: Parameters, pieces: dict[str, dict[int, tuple[str, bool]]], na
 
 def _joined(parts: list[tuple[str, bool]]) -> str:
     charset, octets = "", bytearray()
-    for number, (value, encoded) in enumerate(parts):
+    for number, (piece, encoded) in enumerate(parts):
         if not encoded:
-            octets += value.encode("utf-8", "replace")
+            octets += piece.encode("utf-8", "replace")
             continue
-        if not number and value.count("'") >= 2:
-            charset, _, value = value.split("'", 2)
-        octets += urllib.parse.unquote_to_bytes(value)
+        text = piece
+        if not number and piece.count("'") >= 2:
+            charset, _, text = piece.split("'", 2)
+        octets += urllib.parse.unquote_to_bytes(text)
     return decode(bytes(octets), charset)[0]

@@ -15,23 +15,30 @@ from model.charset import clean
 from model.extracted import Limits, Link
 from model.tame_html import tame
 
-_SKIPPED = frozenset({"head", "title", "script", "style", "template", "noembed", "noframes", "-comment", "-document_type"})
+_SKIPPED = frozenset({
+    "head", "title", "script", "style", "template", "noembed", "noframes", "-comment", "-document_type",
+})
 _BLOCKS = frozenset({
-    "address", "article", "aside", "blockquote", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt",
-    "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "legend",
-    "li", "main", "menu", "nav", "ol", "optgroup", "option", "p", "pre", "section", "summary", "table", "tbody", "tfoot",
-    "thead", "tr", "ul", "br", "body",
+    "address", "article", "aside", "blockquote", "body", "br", "center", "dd", "details", "dialog", "dir", "div",
+    "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header",
+    "hr", "legend", "li", "main", "menu", "nav", "ol", "optgroup", "option", "p", "pre", "section", "summary",
+    "table", "tbody", "tfoot", "thead", "tr", "ul",
 })
 _CELLS = frozenset({"td", "th", "button", "select", "input", "textarea", "img"})
 _SOURCES = {
-    "img": ("src", "image"), "image": ("href", "image"), "input": ("src", "image"), "iframe": ("src", "frame"),
-    "frame": ("src", "frame"), "area": ("href", "area"), "form": ("action", "form"), "embed": ("src", "frame"),
-    "object": ("data", "frame"), "video": ("src", "frame"), "source": ("src", "image"), "button": ("formaction", "form"),
+    "img": ("src", "image"), "image": ("href", "image"), "input": ("src", "image"), "source": ("src", "image"),
+    "iframe": ("src", "frame"), "frame": ("src", "frame"), "embed": ("src", "frame"), "object": ("data", "frame"),
+    "video": ("src", "frame"), "area": ("href", "area"), "form": ("action", "form"), "button": ("formaction", "form"),
     "link": ("href", "style"),
 }
+NODES = 300_000
+_UNSHOWN_INPUTS = frozenset({"hidden", "password", "checkbox", "radio"})
 _NEAR = 12
 _SPACES = re.compile(r"[ \t\r\n\f\xa0\u2000-\u200a\u202f\u205f\u3000]+")
+_BLANKS = re.compile(r" {2,}")
 _BREAKS = re.compile(r" *\n[ \n]*")
+# What fills the preview line of a mail list behind a preheader: it says nothing.
+_FILLER = re.compile("[\xad\u034f\u115f\u200b-\u200f\u2060-\u2064\ufeff\u2800]+")
 _REFRESH = re.compile(r"url\s*=\s*[\"']?([^\"'>]{1,2000})", re.IGNORECASE)
 _WHITE: css.Colour = (255, 255, 255)
 _BLACK: css.Colour = (0, 0, 0)
@@ -71,27 +78,31 @@ class Page:
     hidden: str = ""
     links: list[Link] = field(default_factory=list)
     defects: list[str] = field(default_factory=list)
+    nodes: int = 0
 
 
-def read_html(html: str, limits: Limits) -> Page:
-    """Read one HTML text within `limits`; never raises for what is in it."""
+def read_html(html: str, limits: Limits, nodes: int = NODES) -> Page:
+    """Read one HTML text within `limits` and at most `nodes` nodes; never raises for what is in it."""
     html, defects = tame(html, limits)
-    reader = _Reader(LexborHTMLParser(html), html, limits)
+    reader = _Reader(LexborHTMLParser(html), html, limits, nodes)
     reader.walk()
     page = reader.page
     page.defects[:0] = defects
     page.text = _tidy(reader.visible)
-    page.hidden = _tidy(reader.hidden)
+    page.hidden = _BLANKS.sub(" ", _FILLER.sub(" ", _tidy(reader.hidden))).strip()
     return page
 
 
 def _tidy(pieces: list[str]) -> str:
-    return clean(_BREAKS.sub("\n", _SPACES.sub(" ", "".join(pieces).replace("\n", " ").replace("\x01", "\n")))).strip()
+    """Join texts: white space is one blank, and a mark of a block's edge is one line feed."""
+    flat = _SPACES.sub(" ", "".join(pieces)).replace("\x01", "\n")
+    return clean(_BREAKS.sub("\n", flat)).strip()
 
 
 class _Reader:
-    def __init__(self, parser: Any, html: str, limits: Limits) -> None:
+    def __init__(self, parser: Any, html: str, limits: Limits, nodes: int) -> None:
         self.page = Page()
+        self.nodes = nodes
         self.limits = limits
         self.visible: list[str] = []
         self.hidden: list[str] = []
@@ -133,27 +144,11 @@ class _Reader:
         stack: list[tuple[Any, _State, _Anchor | None]] = []
         node, state, anchor = self.root, _State(), None
         while True:
-            tag = node.tag
-            child = None
-            inner, inside = state, anchor
-            if tag == "-text":
-                self._text(node.text_content or "", state, anchor)
-            elif tag not in _SKIPPED:
-                if tag in _BLOCKS:
-                    self._break("\x01")
-                elif tag in _CELLS:
-                    self._break(" ")
-                attributes = node.attributes
-                if attributes or self.sheet.size:
-                    inner = self._styled(tag, attributes, state)
-                if attributes:
-                    if tag == "a":
-                        inside = self._anchor(attributes, inner, anchor)
-                    elif tag in _SOURCES:
-                        self._source(tag, attributes, inner, anchor)
-                    if "background" in attributes and attributes["background"]:
-                        self._link(attributes["background"], "", "style", hidden=inner.hidden)
-                child = node.child
+            self.page.nodes += 1
+            if self.page.nodes > self.nodes:
+                self.page.defects.append("html-too-large")
+                return
+            child, inner, inside = self._enter(node, state, anchor)
             if child is not None:
                 stack.append((node, state, anchor))
                 node, state, anchor = child, inner, inside
@@ -170,6 +165,31 @@ class _Reader:
                 if node.tag in _BLOCKS:
                     self._break("\x01")
             node = following
+
+    def _enter(self, node: Any, state: _State, anchor: _Anchor | None) -> tuple[Any, _State, _Anchor | None]:
+        """Take in a node; return its first child, and the state and anchor that hold inside it."""
+        tag = node.tag
+        if tag == "-text":
+            self._text(node.text_content or "", state, anchor)
+            return None, state, anchor
+        if tag in _SKIPPED:
+            return None, state, anchor
+        if tag in _BLOCKS:
+            self._break("\x01")
+        elif tag in _CELLS:
+            self._break(" ")
+        attributes = node.attributes
+        if attributes or self.sheet.size:
+            state = self._styled(tag, attributes, state)
+        if attributes:
+            if tag == "a":
+                href = attributes.get("href") or attributes.get("xlink:href")
+                anchor = _Anchor(href, state) if href else anchor
+            elif tag in _SOURCES:
+                self._source(tag, attributes, state, anchor)
+            if attributes.get("background"):
+                self._link(attributes["background"], "", "style", hidden=state.hidden)
+        return node.child, state, anchor
 
     def _break(self, mark: str) -> None:
         self.visible.append(mark)
@@ -206,10 +226,6 @@ class _Reader:
         colour = style.colour or (css.colour(ink)[0] if ink else None)
         return _inherit(state, style, ground, colour, hidden=hidden)
 
-    def _anchor(self, attributes: dict[str, str | None], state: _State, anchor: _Anchor | None) -> _Anchor | None:
-        href = attributes.get("href") or attributes.get("xlink:href")
-        return _Anchor(href, state) if href else anchor
-
     def _end(self, anchor: _Anchor) -> None:
         shown = "".join(anchor.shown)
         self._link(anchor.href, shown, "anchor",
@@ -226,7 +242,7 @@ class _Reader:
                 anchor.images = True
         if tag == "input":
             value = attributes.get("value") or attributes.get("placeholder") or ""
-            if value.strip() and (attributes.get("type") or "").lower() not in {"hidden", "password", "checkbox", "radio"}:
+            if value.strip() and (attributes.get("type") or "").lower() not in _UNSHOWN_INPUTS:
                 self._text(value, state, anchor)
         href = attributes.get(name) or attributes.get("xlink:href")
         if href:

@@ -46,8 +46,10 @@ _TABLE: tuple[tuple[int, bytes, str], ...] = (
     (0, b"BEGIN:VCARD", "text/vcard"),
     (0, b"#!", "text/x-script"),
 )
-_HTML = re.compile(rb"\s*(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head|body|script|meta|iframe|div|table|form|title)\b",
-                   re.IGNORECASE | re.DOTALL)
+_HTML = re.compile(
+    rb"\s*(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head|body|script|meta|iframe|div|table|form|title)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _SVG = re.compile(rb"<svg[\s>]", re.IGNORECASE)
 _OOXML = ((b"word/", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
           (b"xl/", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
@@ -99,7 +101,7 @@ def zip_entries(data: bytes) -> list[tuple[bytes, bool]]:
     at = -1
     if end >= 0 and end + 22 <= len(data):
         at = struct.unpack_from("<I", data, end + 16)[0]
-    while 0 <= at and data.startswith(b"PK\x01\x02", at) and at + 46 <= len(data) and len(found) < _ZIP_ENTRIES:
+    while at >= 0 and data.startswith(b"PK\x01\x02", at) and at + 46 <= len(data) and len(found) < _ZIP_ENTRIES:
         flags, (name, extra, comment) = data[at + 8], struct.unpack_from("<HHH", data, at + 28)
         found.append((data[at + 46 : at + 46 + name], bool(flags & 1)))
         at += 46 + name + extra + comment

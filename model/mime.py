@@ -15,6 +15,7 @@ from model.headers import Budget, Fields, Parameters, parameters, read_fields
 
 _DASHES = re.compile(rb"--[^\r\n]*")
 _MIME_FIELD = re.compile(rb"(?im)^[ \t]*content-(?:type|transfer-encoding)[ \t\x00]*:")
+_PART_FIELD = re.compile(rb"(?i)[ \t]*content-[a-z-]{2,30}[ \t\x00]*:")
 CANDIDATES = 200_000
 
 
@@ -204,7 +205,7 @@ class _Walk:
         """Return the first line after `body` that looks like a boundary in use: a MIME field follows it."""
         for line in self.known[self._index(body) :][:200]:
             token = line.token
-            if token and not token.endswith(b"--") and _MIME_FIELD.match(self.raw, line.end, line.end + 200):
+            if token and not token.endswith(b"--") and _PART_FIELD.match(self.raw, line.end, line.end + 200):
                 return token
         return None
 
@@ -242,6 +243,8 @@ class _Walk:
             level, closing = self._level(line.token)
             if level >= 0:
                 return line, level, closing
+            if self.tree.suspicious:
+                continue
             inner = self.stack[-1].boundaries
             if any(name and line.token.startswith(name) for name in inner):
                 self._flag("boundary-garbage")

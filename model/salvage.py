@@ -5,12 +5,16 @@ as quoted-printable. What comes out and was not seen before joins the texts and 
 """
 
 import binascii
+import hashlib
 import re
 
 from model import magic
 from model.content import Contents
 
-_RUN = re.compile(rb"(?:[A-Za-z0-9+/]{16,}={0,2}[ \t]*(?:\r\n|\r|\n|\Z)){1,}(?:[A-Za-z0-9+/]{1,15}={0,2})?|[A-Za-z0-9+/]{40,}={0,2}")
+_RUN = re.compile(
+    rb"(?:[A-Za-z0-9+/]{16,}+={0,2}[ \t]*+(?:\r\n|\r|\n|\Z))++(?:[A-Za-z0-9+/]{1,15}={0,2})?"
+    rb"|[A-Za-z0-9+/]{40,}+={0,2}"
+)
 _ESCAPES = re.compile(rb"=[0-9A-Fa-f]{2}")
 _SOFT = re.compile(rb"=[ \t]*(?:\r\n|\r|\n)")
 RUNS = 200
@@ -48,8 +52,6 @@ def _base64(run: bytes) -> bytes:
 
 
 def _take(octets: bytes, contents: Contents, known: str, hashes: set[str]) -> None:
-    import hashlib
-
     if len(octets) < 12 or hashlib.sha256(octets).hexdigest() in hashes:
         return
     true_type = magic.sniff(octets)

@@ -11,12 +11,14 @@ _ATTRIBUTE = re.compile(r"[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:\"[^\"]*+\"?|'[
 _NAME = re.compile(r"</?([a-zA-Z][a-zA-Z0-9:]{0,30})")
 _FEW_TAGS = 600
 _DEPTH = 600
-_FORMATTING = frozenset({"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"})
+_FORMATTING = frozenset({
+    "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u",
+})
 _FORMATTING_DEPTH = 60
 _CLOSED_BY_OTHERS = frozenset({
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr", "p",
-    "li", "dd", "dt", "option", "optgroup", "tr", "td", "th", "tbody", "thead", "tfoot", "html", "body", "head",
-    "script", "style", "title", "textarea",
+    "area", "base", "body", "br", "col", "dd", "dt", "embed", "head", "hr", "html", "img", "input", "li", "link",
+    "meta", "optgroup", "option", "p", "param", "script", "source", "style", "tbody", "td", "textarea", "tfoot", "th",
+    "thead", "title", "tr", "track", "wbr",
 })
 
 
@@ -33,42 +35,60 @@ def tame(html: str, limits: Limits) -> tuple[str, list[str]]:
         html = html[:half] + "\n" + html[-half:]
     if html.count("<") <= _FEW_TAGS and not _long_tag(html, limits):
         return html, defects
-    out: list[str] = []
-    at = 0
-    open_tags: dict[str, int] = {}
-    deep = formatting = 0
-    for match in _TAG.finditer(html):
-        tag = match[0]
-        if len(tag) > 2 * limits.html_attributes and _attributes(tag) > limits.html_attributes:
-            out += (html[at : match.start()], _few_attributes(tag, limits.html_attributes))
-            at = match.end()
-            if "html-attributes" not in defects:
-                defects.append("html-attributes")
-        name_match = _NAME.match(tag)
-        name = name_match[1].lower() if name_match else ""
-        if not name or name in _CLOSED_BY_OTHERS:
-            continue
-        is_formatting = name in _FORMATTING
+    pruner = _Pruner(html, limits)
+    html = pruner.run()
+    return html, defects + pruner.defects
+
+
+class _Pruner:
+    """Copies HTML without the attributes and start tags that are too many."""
+
+    def __init__(self, html: str, limits: Limits) -> None:
+        self.html = html
+        self.limits = limits
+        self.defects: list[str] = []
+        self.out: list[str] = []
+        self.at = 0
+        self.open: dict[str, int] = {}
+        self.deep = self.formatting = 0
+
+    def run(self) -> str:
+        for match in _TAG.finditer(self.html):
+            tag = match[0]
+            if len(tag) > 2 * self.limits.html_attributes and _attributes(tag) > self.limits.html_attributes:
+                tag = _few_attributes(tag, self.limits.html_attributes)
+                self._instead(match, tag, "html-attributes")
+            name = _NAME.match(tag)
+            if name is not None:
+                self._count(match, tag, name[1].lower())
+        self.out.append(self.html[self.at :])
+        return "".join(self.out)
+
+    def _instead(self, match: re.Match[str], text: str, code: str) -> None:
+        self.out += (self.html[self.at : match.start()], text)
+        self.at = match.end()
+        if code not in self.defects:
+            self.defects.append(code)
+
+    def _count(self, match: re.Match[str], tag: str, name: str) -> None:
+        if name in _CLOSED_BY_OTHERS:
+            return
+        formats = name in _FORMATTING
         if tag[1] == "/":
-            if open_tags.get(name):
-                open_tags[name] -= 1
-                deep -= 1
-                formatting -= is_formatting
-            continue
-        if deep >= _DEPTH or (is_formatting and formatting >= _FORMATTING_DEPTH):
-            if at <= match.start():
+            if self.open.get(name):
+                self.open[name] -= 1
+                self.deep -= 1
+                self.formatting -= formats
+            return
+        if self.deep >= _DEPTH or (formats and self.formatting >= _FORMATTING_DEPTH):
+            if self.at <= match.start():
                 # Content stays; only the nesting goes. A link is kept as a link that closes itself.
                 keep = f"{tag}</a>" if name == "a" and tag.endswith(">") and len(tag) < 2000 else " "
-                out += (html[at : match.start()], keep)
-                at = match.end()
-            if "html-nesting" not in defects:
-                defects.append("html-nesting")
-            continue
-        open_tags[name] = open_tags.get(name, 0) + 1
-        deep += 1
-        formatting += is_formatting
-    out.append(html[at:])
-    return "".join(out), defects
+                self._instead(match, keep, "html-nesting")
+            return
+        self.open[name] = self.open.get(name, 0) + 1
+        self.deep += 1
+        self.formatting += formats
 
 
 def _long_tag(html: str, limits: Limits) -> bool:
@@ -78,15 +98,15 @@ def _long_tag(html: str, limits: Limits) -> bool:
 
 
 def _attributes(tag: str) -> int:
-    return len(_SEPARATORS.findall(tag))
+    """Count the attributes; exactly only where a cheap upper bound is high."""
+    most = len(_SEPARATORS.findall(tag))
+    return most if most < 200 else sum(1 for _ in _ATTRIBUTE.finditer(tag, 2))
 
 
 def _few_attributes(tag: str, limit: int) -> str:
     name = _NAME.match(tag)
     at = name.end() if name else 2
-    kept = 0
-    for match in _ATTRIBUTE.finditer(tag, at):
-        kept += 1
+    for kept, match in enumerate(_ATTRIBUTE.finditer(tag, at), 1):
         if kept >= min(limit, 100):
             return tag[: match.end()] + ">"
     return tag

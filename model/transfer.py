@@ -5,6 +5,9 @@ import re
 
 from model.headers import decode_words, unfold, without_comments
 
+OTHER_READINGS = 1 << 20
+"""Octets of a body that are read in more ways than the likeliest."""
+
 KNOWN = frozenset({"7bit", "8bit", "binary", "base64", "quoted-printable", "x-uuencode", "uuencode"})
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
@@ -12,8 +15,11 @@ _PADDED = re.compile(rb"=[=\s]*")
 _SOFT = re.compile(rb"=[ \t]+(?=\r?\n|\Z)")
 _BAD_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\r|[ \t]*\Z)")
 _ESCAPE = re.compile(rb"=[0-9A-Fa-f]{2}")
+_INDENTED = re.compile(rb"\n[ \t\x00-\x08\x0b-\x1f]+=[0-9A-Fa-f]{2}=")
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_LOOSE_SOFT = re.compile(rb"=+[ \t]*\r?\n[ \t]*|=(?==)")
 _LOOSE_ESCAPE = re.compile(rb"=\s*([0-9A-Fa-f])\s*([0-9A-Fa-f])")
-_LOOKS_BASE64 = re.compile(rb"\s*(?:[A-Za-z0-9+/]{20,}={0,2}\s*)+\Z")
+_LOOKS_BASE64 = re.compile(rb"\s*+(?:[A-Za-z0-9+/]{20,}+={0,2}\s*+)*+[A-Za-z0-9+/]*+={0,2}\s*+\Z")
 _UU = re.compile(rb"^begin(-base64)? +[0-7]{3,4} +([^\r\n]{1,255})\r?$", re.MULTILINE)
 
 
@@ -42,7 +48,9 @@ def readings(body: bytes, encodings: list[str], *, odd: bool) -> tuple[list[byte
     """Return the distinct decodings of `body`, the likeliest first, with defect codes."""
     defects: list[str] = []
     out: list[bytes] = []
-    for name in encodings or [""]:
+    for number, name in enumerate(encodings or [""]):
+        if number:
+            body = body[:OTHER_READINGS]
         if name == "base64":
             out += _base64(body, defects)
         elif name == "quoted-printable":
@@ -50,22 +58,25 @@ def readings(body: bytes, encodings: list[str], *, odd: bool) -> tuple[list[byte
         elif name in {"x-uuencode", "uuencode"}:
             out += [data for _, data, _ in uuencoded(body)] or [body]
         elif name in _IDENTITY:
-            out.append(body)
+            # A reader who takes another header line for the encoding would decode what looks encoded.
+            out += _by_looks(body)
         else:
             defects.append("transfer-encoding-unknown")
             odd = True
             out.append(body)
     if odd:
         defects.append("transfer-encoding-odd")
-        out += _by_looks(body)
+        out += _by_looks(body[:OTHER_READINGS])
     return list(dict.fromkeys(out)), defects
 
 
 def _by_looks(body: bytes) -> list[bytes]:
     out = [body]
-    if _LOOKS_BASE64.match(body[:4096]):
+    body = body[:OTHER_READINGS]
+    head = body[:4096]
+    if len(body) >= 24 and _LOOKS_BASE64.match(head):
         out += _base64(body, [])
-    if len(_ESCAPE.findall(body[:65536])) > 2:
+    if b"=" in head and len(_ESCAPE.findall(head)) * 30 > len(head):
         out += _quoted_printable(body, [])
     return out
 
@@ -80,8 +91,11 @@ def _base64(body: bytes, defects: list[str]) -> list[bytes]:
         first = _forced(body)
     if tail:
         defects.append("base64-damaged")
-        pieces = [_forced(piece) for piece in _PADDED.split(body)[:10_000]]
-        return [b"".join(pieces), first, _forced(body.replace(b"=", b""))]
+        pieces = _PADDED.split(body[:OTHER_READINGS])[:10_000]
+        others = [b"".join(map(_forced, pieces[1:]))]
+        if len(pieces) > 3:
+            others += (b"".join(map(_forced, pieces)), _forced(b"".join(pieces)))
+        return [first, *others]
     if not defects and _NOT_BASE64.search(body):
         defects.append("base64-damaged")
     return [first]
@@ -98,11 +112,14 @@ def _forced(body: bytes) -> bytes:
 def _quoted_printable(body: bytes, defects: list[str]) -> list[bytes]:
     body = _SOFT.sub(b"=", body)
     first = binascii.a2b_qp(body)
-    if _BAD_ESCAPE.search(body):
+    head = body[:65536]
+    bad = len(_BAD_ESCAPE.findall(head))
+    if bad:
         defects.append("qp-damaged")
-        joined = re.sub(rb"=\s*\n", b"", body)
-        loose = _LOOSE_ESCAPE.sub(lambda m: bytes((int(m[1] + m[2], 16),)), joined)
-        return [first, loose]
+    # One stray "=" is a careless sender; oddities in many lines are meant for readers that skip them.
+    if max(bad, len(_INDENTED.findall(head))) * 4 > head.count(b"\n") + 1:
+        joined = _LOOSE_SOFT.sub(b"", _CONTROL.sub(b"", body[:OTHER_READINGS]))
+        return [first, _LOOSE_ESCAPE.sub(lambda m: bytes((int(m[1] + m[2], 16),)), joined)]
     return [first]
 
 
@@ -118,7 +135,7 @@ def uuencoded(body: bytes) -> list[tuple[str, bytes, tuple[int, int]]]:
         data = _forced(b"".join(lines)) if match[1] else b"".join(map(_uu_line, lines))
         if data:
             found.append((match[2].decode("utf-8", "replace"), data, (match.start(), min(stop + 5, len(body)))))
-        at = stop if stop > match.end() else match.end()
+        at = max(match.end(), stop)
     return found
 
 

@@ -14,14 +14,18 @@ _SPECIAL = frozenset({"http", "https", "ftp", "ws", "wss"})
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30}):")
 _DROPPED = re.compile(r"[\t\n\r]")
 _EDGES = "".join(map(chr, range(0x21)))
-_BARE_HOST = re.compile(r"(?:www\.|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,5}\.[a-z]{2,24}(?:[/:?#]|$))", re.IGNORECASE)
+_BARE_HOST = re.compile(
+    r"(?:www\.|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,5}\.[a-z]{2,24}(?:[/:?#]|$))", re.IGNORECASE
+)
 _TEXT = re.compile(
     r"\b(?:h(?:tt|xx)ps?|ftp):[/\\]{1,4}[^\s<>\"\x00-\x1f]{1,2000}"
     r"|\bwww\.[^\s<>\"\x00-\x1f]{1,2000}"
     r"|(?<![\w.@/-])[a-z0-9-]{1,40}(?:\.[a-z0-9-]{1,40}){0,3}\.[a-z]{2,12}/[^\s<>\"\x00-\x1f]{1,2000}",
     re.IGNORECASE,
 )
-_FILE_ENDINGS = re.compile(r"\.(?:py|c|h|cc|cpp|js|ts|go|rs|java|rb|pl|sh|md|txt|html?|php|conf|d|so|git|org\.uk|el|am|in|ac)/", re.I)
+_FILE_ENDINGS = re.compile(
+    r"\.(?:py|c|h|cc|cpp|js|ts|go|rs|java|rb|pl|sh|md|txt|html?|php|conf|d|so|git)/", re.IGNORECASE
+)
 _TRAILING = ".,;:!?'*_~`|»“”’…"
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
 _OCTAL = re.compile(r"0[0-7]*")
@@ -135,7 +139,7 @@ def find(text: str, limit: int) -> Iterator[str]:
         if number >= limit:
             return
         found = match[0]
-        if ":" not in found[:8] and not found[:4].lower() == "www." and _FILE_ENDINGS.search(found[:80]):
+        if ":" not in found[:8] and found[:4].lower() != "www." and _FILE_ENDINGS.search(found[:80]):
             continue
         yield _without_tail(found)
 

@@ -26,8 +26,9 @@ def command(paths: tuple[str, ...], *, as_json: bool, content: bool) -> None:
         for source in read_paths(paths):
             error = source.error
             if source.data is not None:
+                raw = RawMessage.of(source.data)
                 try:
-                    found = extractor.extract(RawMessage.of(source.data), timeout=SECONDS, content=content and as_json)
+                    found = extractor.extract(raw, timeout=SECONDS, content=content and as_json)
                 except ExtractionFailed as failure:
                     error = str(failure)
                 else:
@@ -56,8 +57,10 @@ def as_row(path: str, found: Extracted) -> dict[str, Any]:
         ],
         "text": found.text,
         "hidden_text": found.hidden_text,
-        "links": [{"href": link.href, "shown": link.shown, "host": link.host, "kind": link.kind, "hidden": link.hidden}
-                  for link in found.links],
+        "links": [
+            {"href": link.href, "shown": link.shown, "host": link.host, "kind": link.kind, "hidden": link.hidden}
+            for link in found.links
+        ],
         "defects": [d.code for d in found.defects],
     }
 
@@ -72,9 +75,10 @@ def _page(path: str, found: Extracted) -> str:
         lines += [f"{label + ':':<9} {safe(a.display)} <{safe(a.address)}>".replace("  <", " <") for a in addresses]
     for part in found.parts:
         marks = [m for m, on in (("attachment", part.attachment), ("encrypted", part.encrypted)) if on]
-        facts = [part.type or "?", part.charset, part.true_type if part.true_type != part.type else "", f"{part.size} octets",
-                 *marks, *part.defects]
-        lines.append(f"Part:     {safe(part.filename) + '  ' if part.filename else ''}{safe(', '.join(f for f in facts if f))}")
+        true_type = part.true_type if part.true_type != part.type else ""
+        words = [part.type or "?", part.charset, true_type, f"{part.size} octets", *marks, *part.defects]
+        name = f"{safe(part.filename)}  " if part.filename else ""
+        lines.append(f"Part:     {name}{safe(', '.join(word for word in words if word))}")
     lines += [f"Link:     {safe(link.shown)} -> {safe(link.href)}{' (hidden)' if link.hidden else ''}"
               for link in found.links if link.kind != "image"]
     lines += [f"Defect:   {d.code}: {safe(d.detail)}" for d in found.defects]

@@ -88,7 +88,7 @@ class Totals:
     """The registry behind /metrics."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for each, which says when the supervisor started
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which says when the supervisor started
         self.registry = CollectorRegistry()
         self._counters: dict[str, Counter] = {
             "messages": self._counter("messages", "transactions answered, by class of reply", "listener", "reply"),

@@ -133,6 +133,8 @@ class Supervisor:
             raise StartError(str(error)) from None
         except TimeoutError:
             raise StartError(f"the workers were not ready after {READY_LIMIT:.0f} seconds; see the log") from None
+        except OSError as error:
+            raise StartError(f"cannot start a worker: {error.strerror}: {error.filename or ''}") from None
         self._promote(generation, versions[0])
         notify(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={len(workers)} workers, model {versions[0]}")
         took = round(time.monotonic() - begun, 3)

@@ -25,7 +25,7 @@ from milter.metrics import INTERVAL, WorkerMetrics
 from milter.policies import with_thresholds
 from milter.settings import Settings
 from model.bundle import DEFAULT, Bundle, BundleError
-from model.child import Extractor
+from model.child import ExtractionFailed, Extractor
 from model.domains import DomainLists
 from model.extracted import Limits
 from model.facts import Site
@@ -67,8 +67,12 @@ def tools(settings: Settings) -> Tools:
     except (BundleError, ScoringFailed, ListsError) as error:
         raise Refused(str(error)) from error
     extractor = Extractor(Limits())
-    with RawMessage.of(HELLO) as hello:
-        extractor.extract(hello, timeout=EXTRACTOR_LIMIT)  # the child is up before the first message comes
+    try:
+        with RawMessage.of(HELLO) as hello:
+            extractor.extract(hello, timeout=EXTRACTOR_LIMIT)  # the child is up before the first message comes
+    except ExtractionFailed as error:
+        extractor.close()
+        raise Refused(f"self-test: {error}; the installation is damaged, install Gatepost again") from error
     site = Site(
         trusted_authserv_ids=frozenset(settings.site.trusted_authserv_ids),
         own_domains=frozenset(settings.site.own_domains),

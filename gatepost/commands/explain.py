@@ -16,7 +16,8 @@ from model.safe_text import safe
 
 @click.command(name="explain", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("path")
-@click.option("--direction", type=click.Choice([str(d) for d in Direction]), default="inbound", show_default=True)
+@click.option("--direction", type=click.Choice([str(d) for d in Direction]), default="inbound", show_default=True,
+              help="Which way the mail travels; outbound also looks for leaks.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--config", type=click.Path(path_type=Path),
               help="Configuration file; without one the defaults and the shipped model are used.")

@@ -35,7 +35,7 @@ class Keyboard:
 
     def show(self, lines: list[str]) -> None:
         """Draw a screen; the caller keeps to its width and height."""
-        sys.stdout.write(CLEAR + "\r\n".join(lines))
+        sys.stdout.write(CLEAR + "\n".join(lines))
         sys.stdout.flush()
 
     def key(self) -> str:

@@ -106,23 +106,25 @@ def find(
     """Yield the items that fit, in order, page by page; never holds the database for longer than a page."""
     query = ROWS.where(*conditions(wanted)).order_by(*_order(sort, reverse=reverse))
     needle = wanted.subject.casefold()
-    skipped = given = at = 0
+    at, skip = (0, offset) if needle else (offset, 0)
+    given = 0
     while limit is None or given < limit:
+        size = _PAGE if limit is None or needle else min(_PAGE, limit - given)
         with store.reading() as connection:
-            page = connection.execute(query.limit(_PAGE).offset(at)).all()
+            page = connection.execute(query.limit(size).offset(at)).all()
         at += len(page)
         for row in page:
             one = opened(store, row)
             if needle and (one.message is None or needle not in one.message.subject.casefold()):
                 continue
-            if skipped < offset:
-                skipped += 1
+            if skip:
+                skip -= 1
                 continue
             if limit is not None and given >= limit:
                 return
             given += 1
             yield one
-        if len(page) < _PAGE:
+        if len(page) < size:
             return
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gatepost.commands.quarantine_common import config_option, opened
+from gatepost.commands.quarantine_common import config_option, one_of, opened
 from milter.release_port import sender
 from model.labels import Label
 from model.safe_text import safe
@@ -102,7 +102,7 @@ def delete(items: tuple[str, ...], reason: str, yes: bool, config: Path | None) 
 
 
 @click.command(short_help="say what items are; moves nothing")
-@click.argument("verdict", type=click.Choice([*Label, "none"]), metavar="LABEL")
+@click.argument("verdict", type=one_of(*Label, "none"), metavar="LABEL")
 @_ids
 @click.option("--reason", default="", help="Why; it stays on record.")
 @config_option

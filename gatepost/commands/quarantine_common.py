@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ def plain_errors() -> Iterator[None]:
         yield
     except StoreError as error:
         raise click.ClickException(safe(str(error))) from None
+
+
+def one_of(*values: StrEnum | str) -> Any:
+    """Return a choice among values as they are written; click would offer an enum's names."""
+    return click.Choice([str(value) for value in values])
 
 
 class When(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gatepost.commands.quarantine_common import When, config_option, opened
+from gatepost.commands.quarantine_common import When, config_option, one_of, opened
 from gatepost.item_view import contents, done, head, text, why
 from gatepost.terminal import Column, columns, octets, table
 from gatepost.times import ago, full, local
@@ -27,13 +27,11 @@ WIDE = 110
 
 
 @click.command(name="list", short_help="list what waits for a decision, or was decided")
-@click.option(
-    "--state", "states", multiple=True, type=click.Choice(VISIBLE), help="Only this state; may be repeated."
-)
+@click.option("--state", "states", multiple=True, type=one_of(*VISIBLE), help="Only this state; may be repeated.")
 @click.option("--all", "everything", is_flag=True, help="Every state, not only what waits for a decision.")
-@click.option("--direction", type=click.Choice(list(Direction)), help="Only this way.")
-@click.option("--label", type=click.Choice(list(Label)), help="Only this label of the model.")
-@click.option("--reviewed", type=click.Choice(list(Label)), help="Only this label of a person.")
+@click.option("--direction", type=one_of(*Direction), help="Only this way.")
+@click.option("--label", type=one_of(*Label), help="Only this label of the model.")
+@click.option("--reviewed", type=one_of(*Label), help="Only this label of a person.")
 @click.option("--unreviewed", is_flag=True, help="Only what no person has labelled.")
 @click.option("--sender", default="", help="Text in the envelope sender.")
 @click.option("--recipient", default="", help="Text in the envelope recipient.")
@@ -43,20 +41,22 @@ WIDE = 110
 @click.option("--since", type=When(), help="Kept at or after this: 3d, 2026-11-23 or 2026-11-23T14:30.")
 @click.option("--before", type=When(), help="Kept before this.")
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Probability of being bad, at least.")
-@click.option("--sort", type=click.Choice(list(Sort)), default=Sort.TIME, show_default=True, help="Order.")
+@click.option("--sort", type=one_of(*Sort), default=str(Sort.TIME), show_default=True, help="Order.")
 @click.option("--reverse", is_flag=True, help="The other way round.")
 @click.option("--limit", type=click.IntRange(0), default=50, show_default=True, help="At most so many; 0: all.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Skip so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, times in UTC.")
 @config_option
 def list_items(
-    *, states: tuple[State, ...], everything: bool, sort: Sort, reverse: bool, limit: int, offset: int,
+    *, states: tuple[str, ...], everything: bool, sort: str, reverse: bool, limit: int, offset: int,
     as_json: bool, config: Path | None, **wanted: Any,
 ) -> None:  # fmt: skip
     """List what was kept, newest first: what waits for a decision, unless told otherwise."""
-    chosen = Filter(states=VISIBLE if everything else (states or WAITING), **wanted)
+    for name, kind in {"direction": Direction, "label": Label, "reviewed": Label}.items():
+        wanted[name] = kind(wanted[name]) if wanted[name] else None
+    chosen = Filter(states=VISIBLE if everything else tuple(map(State, states)) or WAITING, **wanted)
     with opened(config) as (store, _):
-        found = find(store, chosen, sort=sort, reverse=reverse, limit=limit or None, offset=offset)
+        found = find(store, chosen, sort=Sort(sort), reverse=reverse, limit=limit or None, offset=offset)
         if as_json:
             for one in found:
                 click.echo(json.dumps(as_data(one)))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from gatepost.commands.quarantine_common import config_option, opened
+from gatepost.commands.quarantine_common import config_option, one_of, opened
 from gatepost.item_view import contents, head, text, why
 from gatepost.keyboard import Keyboard
 from gatepost.terminal import columns, fit, rows
@@ -31,10 +31,13 @@ from quarantine.stats import forget, position, remember
 from quarantine.store import Store
 
 LABEL_KEYS = {"h": Label.HAM, "s": Label.SPAM, "p": Label.PHISHING, "f": Label.FRAUD}
-NARROW_BAR = "label: h s p f   action: r x d k   n next   u undo   ? help   q quit"
-BAR = (
-    "label: [h]am [s]pam [p]hishing [f]raud   action: [r]elease re[x]ject [d]elete [k]eep   [n]ext [u]ndo [?] [q]uit"
+BARS = (
+    "label: [h]am [s]pam [p]hishing [f]raud   action: [r]elease re[x]ject [d]elete [k]eep   [n]ext [u]ndo [?] [q]uit",
+    "label: h s p f   action: r x d k   n next   u undo   ? help   q quit",
+    "h s p f   r x d k   n u ? q",
 )
+"""The bottom line; the first that fits."""
+
 SHORT_SCREEN = 30
 """Rows below which details make way for the text."""
 
@@ -60,18 +63,17 @@ Any key goes back."""
 
 
 @click.command(short_help="go through what waits, one key at a time")
-@click.option("--state", type=click.Choice(UNDECIDED), help="Only held, or only quarantined.")
-@click.option("--direction", type=click.Choice(list(Direction)), help="Only this way.")
+@click.option("--state", type=one_of(*UNDECIDED), help="Only held, or only quarantined.")
+@click.option("--direction", type=one_of(*Direction), help="Only this way.")
 @click.option("--unreviewed", is_flag=True, help="Only what no person has labelled.")
 @click.option("--restart", is_flag=True, help="Begin with the oldest, not where you stopped.")
 @config_option
-def review(
-    state: State | None, direction: Direction | None, unreviewed: bool, restart: bool, config: Path | None
-) -> None:
+def review(state: str | None, direction: str | None, unreviewed: bool, restart: bool, config: Path | None) -> None:
     """Go through what is undecided, oldest first, on from where you stopped. One key a label, one an action."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("review needs a terminal; use list, label, release, reject and delete in scripts")
-    wanted = Filter(states=(state,) if state else UNDECIDED, direction=direction, unreviewed=unreviewed)
+    states = (State(state),) if state else UNDECIDED
+    wanted = Filter(states=states, direction=Direction(direction) if direction else None, unreviewed=unreviewed)
     with opened(config) as (store, settings):
         by = reviewer()
         desk = Desk(store, sender(settings), wanted, by, f"{by} {direction or 'both'} {state or 'all'}")
@@ -237,6 +239,6 @@ class Desk:
                 body = body[: space - 1]
             lines += ["", *body, *notes]
         lines = [fit(line, room) for line in lines[: height - 3]]
-        bar = BAR if len(BAR) <= room else NARROW_BAR
+        bar = next((bar for bar in BARS if len(bar) <= room), BARS[-1])
         status = self.note or f"{waiting(self.store, self.wanted)} waiting"
         return [*lines, *[""] * (height - 2 - len(lines)), fit(status, room), bar]

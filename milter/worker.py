@@ -40,6 +40,8 @@ EXIT_LIMIT = 1.0
 """Seconds that threads have to end after everything is answered."""
 EXTRACTOR_LIMIT = 30.0
 HELLO = b"Subject: are you there?\r\n\r\nYes.\r\n"
+ORPHAN_HURRY = 2.0
+"""Seconds of the drain in which a worker without a supervisor sends away clients that have nothing under way."""
 HEARTBEAT = 5.0
 """Longest time, in seconds, without a word to the supervisor."""
 
@@ -149,6 +151,7 @@ class Worker:
         while True:
             message = await self._channel.receive()
             if message is None:
+                self._patience = max(0.0, self._seconds - ORPHAN_HURRY)
                 break
             if message["kind"] == "drain":
                 self._seconds, self._patience = float(message["seconds"]), float(message["patience"])

@@ -86,6 +86,7 @@ class Serving:
         self.model = MODEL
         self.gateway = {"workers": 2, "drain_seconds": 10.0, **gateway}
         self.listeners = {"in": f"127.0.0.1:{self.port}"}
+        self.stage = "observe"
         self.extra = ""
         self.process: subprocess.Popen[bytes] | None = None
         self.environ: dict[str, str] = {}
@@ -96,7 +97,8 @@ class Serving:
         lines += [f"{key} = {json.dumps(value)}" for key, value in self.gateway.items()]
         for name, place in self.listeners.items():
             lines += ["[[listener]]", f'name = "{name}"', f'listen = "{place}"', 'mode = "before-queue"',
-                      'direction = "inbound"', f'next_hop = "{self.sink.address}"']  # fmt: skip
+                      'direction = "inbound"',
+                      f'next_hop = "{self.sink.address}"', f'stage = "{self.stage}"']  # fmt: skip
         lines += ["[quarantine]", f'url = "sqlite:///{self.folder}/state/quarantine.db"',
                   f'key_file = "{self.folder}/state/quarantine.key"']  # fmt: skip
         lines += ["[metrics]", f'listen = "127.0.0.1:{self.metrics_port}"', "[model]", f'path = "{self.model}"']

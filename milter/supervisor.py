@@ -23,6 +23,7 @@ from milter.crew import Crew, Generation, Worker, WorkerRefused
 from milter.endpoint import Endpoint
 from milter.events import LogEvents, log_key
 from milter.health import HealthServer
+from milter.housekeeping import Housekeeper
 from milter.listen import ListenError, bind, remove_socket_file
 from milter.metrics import Totals
 from milter.notify import notify, reloading
@@ -58,6 +59,7 @@ class Supervisor:
         self._current: Generation | None = None
         self._generations: list[Generation] = []
         self._health = HealthServer(self._metrics, self._state)
+        self._housekeeper = Housekeeper(lambda: self._settings, self._note)
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         self._signals = 0
@@ -136,6 +138,7 @@ class Supervisor:
         except OSError as error:
             raise StartError(f"cannot start a worker: {error.strerror}: {error.filename or ''}") from None
         self._promote(generation, versions[0])
+        self._housekeeper.start()
         notify(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={len(workers)} workers, model {versions[0]}")
         took = round(time.monotonic() - begun, 3)
         self._events.note("info", "ready", workers=len(workers), model=versions[0], seconds=took)
@@ -305,6 +308,7 @@ class Supervisor:
 
     async def _shut_down(self) -> None:
         self._stop.set()
+        self._housekeeper.stop()
         notify("STOPPING=1")
         workers = self._workers()
         seconds = self._settings.gateway.drain_seconds if self._signals < 2 else 0.0
@@ -318,9 +322,13 @@ class Supervisor:
         await asyncio.gather(*(worker.gone.wait() for worker in workers))
         self._health.close()
         self._release(set(self._bound))
+        await asyncio.to_thread(self._housekeeper.stop, GRACE)
         self._events.note("info", "stopped")
 
     # --- what others may see
+
+    def _note(self, level: str, name: str, /, **values: Any) -> None:
+        self._events.note(level, name, **values)  # a reload exchanges the log: whoever holds on to us sees the new one
 
     def _state(self) -> dict[str, Any]:
         current = self._current

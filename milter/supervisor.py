@@ -328,7 +328,7 @@ class Supervisor:
     # --- what others may see
 
     def _note(self, level: str, name: str, /, **values: Any) -> None:
-        self._events.note(level, name, **values)  # a reload exchanges the log: whoever holds on to us sees the new one
+        self._events.note(level, name, **values)  # a reload exchanges the log
 
     def _state(self) -> dict[str, Any]:
         current = self._current

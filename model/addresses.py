@@ -37,7 +37,7 @@ class _Reader:
         self._clear()
 
     def _bare(self, phrase: str) -> None:
-        if not phrase:
+        if not phrase and not self.comment:
             return
         words = phrase.split()
         if len(words) > 1 and "@" in phrase and not phrase.startswith('"'):

@@ -42,6 +42,7 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codec
 _ESCAPES = re.compile(rb"\x1b(?:\$[@B)A(]|\([BJI]|\$\(D)|\x0e")
 _DOUBLE = re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]")
 _HIGH = re.compile(rb"[\x80-\xff]")
+_HIGH_WORD = re.compile(rb"[\x80-\xff]{3,}")
 _GB_COMMON = re.compile(rb"[\xb0-\xd7\xa1\xa3][\xa1-\xfe]")
 _WESTERN = re.compile(rb"[\x80\x85\x91-\x97\xa0\xa3\xa9\xab\xae\xb4\xb7\xbb\xe0-\xff]")
 _LONE = re.compile("[\x00\ud800-\udfff]")
@@ -144,10 +145,11 @@ def detect(data: bytes) -> str:
 
 
 def _crowded(data: bytes) -> bool:
-    """Whether so many octets are above 127 that this is no language of western Europe."""
+    """Whether whole words are above 127, as in no language of western Europe."""
     first = _HIGH.search(data)
     sample = data[first.start() :][:SAMPLE] if first else b""
-    return len(_HIGH.findall(sample)) * 4 > len(sample) - sample.count(b" ")
+    high = len(_HIGH.findall(sample))
+    return high >= 8 and sum(map(len, _HIGH_WORD.findall(sample))) * 2 > high
 
 
 def _korean_share(sample: bytes) -> float:

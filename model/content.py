@@ -142,13 +142,13 @@ class Contents:
         known = {link.href for link in page.links}
         self.html |= bool(page.text)
         self._links(page.links)
-        self._links([link for link in _text_links(page.text, self.limits.links) if link.href not in known])
+        self._links([link for link in _text_links(page.text, self.limits.links + 1) if link.href not in known])
         self.visible.append(page.text)
         self.hidden.append(page.hidden)
 
     def _plain(self, text: str) -> None:
         text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-        self._links(_text_links(text[: self.limits.text_chars], self.limits.links))
+        self._links(_text_links(text[: self.limits.text_chars], self.limits.links + 1))
         self.visible.append(text)
 
     def _links(self, links: list[Link]) -> None:

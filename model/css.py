@@ -106,12 +106,12 @@ def _length(text: str) -> float | None:
 @lru_cache(maxsize=4096)
 def parse_style(text: str) -> Style:
     """Read the declarations of a `style` attribute or of one rule."""
-    if not _INTERESTING.search(text):
-        return NOTHING
     if "/*" in text:
         text = _COMMENT.sub("", text)
     if "\\" in text:
         text = _ESCAPE.sub(_unescape, text)
+    if not _INTERESTING.search(text):
+        return NOTHING
     urls = tuple(_URL.findall(text)[:5]) if "(" in text else ()
     if urls:
         text = _URL.sub("url(x", text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from model.charset import clean, codec, decode
 
 VALUE_CHARS = 64 * 1024
-PARAMETER_CHARS = 8 * 1024
+PARAMETER_CHARS = 4 * 1024
 ENCODED_WORDS = 500
 PARAMETERS = 100
 

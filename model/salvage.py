@@ -18,11 +18,11 @@ _RUN = re.compile(
 _ESCAPES = re.compile(rb"=[0-9A-Fa-f]{2}")
 _SOFT = re.compile(rb"=[ \t]*(?:\r\n|\r|\n)")
 RUNS = 200
-OCTETS = 8 * 1024 * 1024
+OCTETS = 2 * 1024 * 1024
 
 
 def salvage(raw: bytes, contents: Contents) -> None:
-    """Add to `contents` what encoded runs in the first 8 MB of `raw` hold."""
+    """Add to `contents` what encoded runs in the first 2 MB of `raw` hold."""
     raw = raw[:OCTETS].replace(b"\0", b"")
     known = "\n".join(contents.visible)
     hashes = {part.sha256 for part in contents.parts}

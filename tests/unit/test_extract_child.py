@@ -184,9 +184,17 @@ def test_the_runner_holds_its_socket_and_nothing_else(extractor: Extractor) -> N
         del os.environ["GATEPOST_TEST_SECRET"]
 
 
-@pytest.mark.parametrize("answer", [
-    b"not json", b"[]", b"{}", b'{"subject": 1}', b"[" * 100_000, b'{"parts": [{"type": 1}]}',
-])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"not json",
+        b"[]",
+        b"{}",
+        b'{"subject": 1}',
+        b"[" * 100_000,
+        b'{"parts": [{"type": 1}]}',
+    ],
+)
 def test_an_answer_that_is_no_extraction_is_a_crash(extractor: Extractor, answer: bytes) -> None:
     import socket
     import threading

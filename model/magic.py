@@ -136,4 +136,6 @@ def _rar_encrypted(data: bytes) -> bool:
         size = struct.unpack_from("<H", data, 12)[0]
         first = 7 + size
         return bool(block & 0x80) or (first + 5 <= len(data) and bool(data[first + 3] & 0x04))
-    return len(data) > 13 and data[12:13] == b"\x04"  # RAR 5: an archive encryption header comes first
+    # RAR 5: checksum, size (variable), type; an archive encryption header, type 4, comes first.
+    at = next((i for i in range(12, min(len(data), 15)) if data[i] < 0x80), len(data))
+    return data[at + 1 : at + 2] == b"\x04"

@@ -131,7 +131,7 @@ def uuencoded(body: bytes) -> list[tuple[str, bytes, tuple[int, int]]]:
         end = body.find(b"\nend", match.end())
         kind_end = body.find(b"\n====", match.end()) if match[1] else end
         stop = kind_end if kind_end >= 0 else len(body)
-        lines = body[match.end() : stop].splitlines()
+        lines = [line for line in body[match.end() : stop].splitlines() if line]
         data = _forced(b"".join(lines)) if match[1] else b"".join(map(_uu_line, lines))
         if data:
             found.append((match[2].decode("utf-8", "replace"), data, (match.start(), min(stop + 5, len(body)))))

@@ -1,4 +1,4 @@
-"""`extract` never raises and is bounded: each hostile message ends in a second, with a defect that says what was cut."""
+"""`extract` never raises and is bounded: each hostile message ends soon, with a defect that says what was cut."""
 
 import base64
 import resource

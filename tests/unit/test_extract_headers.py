@@ -139,7 +139,8 @@ def test_an_author_that_is_not_one_is_a_defect(header: bytes, defects: set[str])
 def test_selected_headers_and_claims_are_kept() -> None:
     found = extract(
         b"Received: from b.example\r\nReceived: from a.example\r\nAuthentication-Results: mx.example; dkim=pass\r\n"
-        b"DKIM-Signature: v=1; d=Shop.Example.; s=S1;\r\n bh=x\r\nDKIM-Signature: nonsense\r\nList-Id: =?utf-8?q?L=C3=A4?= <l>\r\n"
+        b"DKIM-Signature: v=1; d=Shop.Example.; s=S1;\r\n bh=x\r\nDKIM-Signature: nonsense\r\n"
+        b"List-Id: =?utf-8?q?L=C3=A4?= <l>\r\n"
         b"In-Reply-To: <1@a.example>\r\nX-Other: no\r\nFrom: a@b.example\r\n\r\nx"
     )
 

@@ -57,9 +57,8 @@ def test_missing_file(tmp_path):
     done, _ = run("serve", "--config", str(file))
 
     assert done.returncode == 2
-    assert done.stderr == (
-        f"{file}: expected a readable file: No such file or directory (choose another with --config or $GATEPOST_CONFIG)\n"
-    )
+    hint = "(choose another with --config or $GATEPOST_CONFIG)"
+    assert done.stderr == f"{file}: expected a readable file: No such file or directory {hint}\n"
 
 
 def test_not_utf8(tmp_path):

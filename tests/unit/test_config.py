@@ -124,9 +124,7 @@ def test_dotted(location, expected):
 
 
 class TestEndpoint:
-    @pytest.mark.parametrize(
-        "text", ["127.0.0.1:25", "[::1]:25", "mail.example:25", "unix:/run/gatepost/in.sock"]
-    )
+    @pytest.mark.parametrize("text", ["127.0.0.1:25", "[::1]:25", "mail.example:25", "unix:/run/gatepost/in.sock"])
     def test_is_written_as_it_was_read(self, text):
         assert str(Endpoint.parse(text)) == text
 
@@ -141,7 +139,13 @@ class TestEndpoint:
 
     @pytest.mark.parametrize(
         ("text", "loopback"),
-        [("127.0.0.2:25", True), ("[::1]:25", True), ("unix:/x", True), ("0.0.0.0:25", False), ("localhost:25", False)],
+        [
+            ("127.0.0.2:25", True),
+            ("[::1]:25", True),
+            ("unix:/x", True),
+            ("0.0.0.0:25", False),
+            ("localhost:25", False),
+        ],
     )
     def test_loopback_is_certain_or_not_said(self, text, loopback):
         """A name may be anything tomorrow; only literals count as loopback."""

@@ -1,103 +1,154 @@
-"""Figures and their intervals, against values worked out by hand or by brute force."""
+"""Counters over several workers, and the small HTTP server that shows them."""
 
-import math
+import asyncio
+import json
+import socket
 
-import numpy as np
 import pytest
 
-from training.metrics import (
-    auc,
-    by_group,
-    caught_at,
-    class_figures,
-    confusion,
-    no_error_bound,
-    threshold_for,
-    wilson,
-)
+from milter.endpoint import Endpoint
+from milter.health import HealthServer
+from milter.metrics import Totals, WorkerMetrics
+from milter.record import MessageRecord, RecipientRecord
+from model.labels import Label
+from model.mail import Direction
+from model.verdict import Route
 
 
-def test_wilson_matches_the_published_formula() -> None:
-    """10 of 20: the interval is symmetric about one half, and is Newcombe's .299 to .701."""
-    figure = wilson(10, 20)
-
-    assert figure.value == 0.5
-    assert (round(figure.low, 3), round(figure.high, 3)) == (0.299, 0.701)
-
-
-@pytest.mark.parametrize(("hits", "n"), [(0, 5), (5, 5), (0, 1)])
-def test_wilson_stays_within_0_and_1_at_the_edges(hits: int, n: int) -> None:
-    figure = wilson(hits, n)
-
-    assert 0 <= figure.low <= figure.value <= figure.high <= 1
-    assert figure.high - figure.low > 0
+def record(**changes):
+    values = {
+        "listener": "in", "direction": Direction.INBOUND, "mode": "before-queue", "trace": "t",
+        "sender": "a@b.example",
+        "recipients": (
+            RecipientRecord("x@corp.example", Route.DELIVER), RecipientRecord("y@corp.example", Route.QUARANTINE),
+        ),
+        "reply": "250 2.0.0 Ok", "size": 1000, "label": Label.SPAM, "ms": {"score": 7.0},
+    }  # fmt: skip
+    return MessageRecord(**(values | changes))
 
 
-def test_nothing_measured_is_no_figure() -> None:
-    """A share of no messages is unknown, and JSON says null rather than NaN."""
-    assert wilson(0, 0).to_json() == {"value": None, "low": None, "high": None, "n": 0}
+def lines(totals: Totals) -> set[str]:
+    return {line for line in totals.render().decode().splitlines() if not line.startswith("#")}
 
 
-def test_auc_equals_counting_pairs() -> None:
-    draw = np.random.default_rng(3)
-    bad = draw.integers(0, 2, 60)
-    scores = np.round(draw.normal(size=60) + bad, 1)  # rounding makes ties
-    pairs = [(a > b) + (a == b) / 2 for a in scores[bad == 1] for b in scores[bad == 0]]
-
-    assert auc(bad, scores) == pytest.approx(np.mean(pairs))
+def over_the_line(metrics: WorkerMetrics):
+    """What the supervisor sees of a worker: JSON, nothing else."""
+    return json.loads(json.dumps(metrics.take()))
 
 
-def test_auc_of_one_class_is_unknown() -> None:
-    assert math.isnan(auc(np.ones(4, dtype=np.int64), np.arange(4.0)))
+class TestTotals:
+    def test_workers_add_up(self):
+        one, two, totals = WorkerMetrics(), WorkerMetrics(), Totals()
+        one.message(record())
+        two.message(record(reply="451 4.3.0 later", label=None))
+        two.fault("deadline")
+        two.next_hop_failure("in")
+
+        totals.add(1, over_the_line(one))
+        totals.add(2, over_the_line(two))
+
+        assert lines(totals) >= {
+            'gatepost_messages_total{listener="in",reply="2xx"} 1.0',
+            'gatepost_messages_total{listener="in",reply="4xx"} 1.0',
+            'gatepost_message_bytes_total{listener="in"} 2000.0',
+            'gatepost_recipients_total{label="spam",listener="in",route="quarantine"} 1.0',
+            'gatepost_recipients_total{label="none",listener="in",route="deliver"} 1.0',
+            'gatepost_faults_total{kind="deadline"} 1.0',
+            'gatepost_next_hop_failures_total{listener="in"} 1.0',
+            'gatepost_stage_seconds_count{stage="score"} 2.0',
+            'gatepost_stage_seconds_bucket{le="0.005",stage="score"} 0.0',
+            'gatepost_stage_seconds_bucket{le="0.01",stage="score"} 2.0',
+        }
+
+    def test_nothing_is_counted_twice(self):
+        worker, totals = WorkerMetrics(), Totals()
+        worker.message(record())
+        totals.add(1, over_the_line(worker))
+        totals.add(1, over_the_line(worker))
+
+        assert 'gatepost_messages_total{listener="in",reply="2xx"} 1.0' in lines(totals)
+
+    def test_open_sessions_go_with_their_worker_and_totals_stay(self):
+        one, two, totals = WorkerMetrics(), WorkerMetrics(), Totals()
+        for metrics in (one, one, two):
+            metrics.session_opened("in")
+        totals.add(1, over_the_line(one))
+        totals.add(2, over_the_line(two))
+        assert 'gatepost_sessions{listener="in"} 3.0' in lines(totals)
+
+        totals.forget(1)
+
+        assert lines(totals) >= {
+            'gatepost_sessions{listener="in"} 1.0',
+            'gatepost_sessions_opened_total{listener="in"} 3.0',
+        }
+
+    def test_a_worker_speaks_only_when_something_changed(self):
+        worker = WorkerMetrics()
+        assert not worker.changed
+        worker.session_opened("in")
+        assert worker.changed
+        worker.take()
+        assert not worker.changed
+        worker.session_closed("in")
+        assert worker.changed
+
+    @pytest.mark.parametrize("nonsense", [{}, {"counts": [["unknown", [], 1]], "observed": [], "sessions": {}}])
+    def test_nonsense_is_refused(self, nonsense):
+        with pytest.raises(KeyError):
+            Totals().add(1, nonsense)
+
+    def test_one_model_serves(self):
+        totals = Totals()
+        totals.show_model("m1")
+        totals.show_model("m2")
+
+        assert [line for line in lines(totals) if "model_info" in line] == ['gatepost_model_info{version="m2"} 1.0']
 
 
-@pytest.mark.parametrize("budget", [0.0, 0.01, 0.02, 0.1, 0.5])
-def test_threshold_keeps_its_budget(budget: float) -> None:
-    """At most the budgeted share of good mail reaches the threshold, and one more would pass it."""
-    good = np.random.default_rng(5).random(203)
+def ask(request: bytes, ok: bool = True) -> bytes:
+    """Send one request to a fresh server and return everything that comes back."""
 
-    kept = (good >= threshold_for(good, budget)).sum()
+    async def talk() -> bytes:
+        server = HealthServer(lambda: b"metrics\n", lambda: {"ok": ok})
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            place = Endpoint("127.0.0.1", probe.getsockname()[1])
+        await server.start(place)
+        reader, writer = await asyncio.open_connection(place.host, place.port)
+        writer.write(request)
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        server.close()
+        return answer
 
-    assert kept <= budget * len(good) < kept + 1
-
-
-def test_threshold_with_ties_never_passes_the_budget() -> None:
-    good = np.array([0.9] * 10 + [0.1] * 90)
-
-    assert (good >= threshold_for(good, 0.05)).mean() <= 0.05
-
-
-def test_caught_at_a_budget_of_good_mail() -> None:
-    bad = np.array([0] * 100 + [1] * 4)
-    scores = np.concatenate([np.arange(100) / 100, [0.2, 0.975, 0.985, 1.5]])
-
-    assert caught_at(bad, scores, 0.02) == 0.75  # two of 100 good ones may stay above: the line lies just over .97
+    return asyncio.run(talk())
 
 
-def test_class_figures_count_hits() -> None:
-    truth = np.array([0, 0, 1, 1, 1, 2])
-    told = np.array([0, 1, 1, 1, 0, 1])
+class TestHealthServer:
+    @pytest.mark.parametrize(
+        ("request_", "status", "body"),
+        [
+            (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"200 OK", b"metrics\n"),
+            (b"GET /metrics?x=1 HTTP/1.0\r\n\r\n", b"200 OK", b"metrics\n"),
+            (b"HEAD /metrics HTTP/1.1\r\n\r\n", b"200 OK", b""),
+            (b"GET / HTTP/1.1\r\n\r\n", b"404 Not Found", b'{"error":"/metrics or /healthz"}\n'),
+            (b"POST /healthz HTTP/1.1\r\n\r\n", b"405 Method Not Allowed", b'{"error":"GET or HEAD"}\n'),
+        ],
+    )
+    def test_answers(self, request_, status, body):
+        head, _, rest = ask(request_).partition(b"\r\n\r\n")
 
-    figures = class_figures(truth, told, 1, [str(i) for i in range(6)])
+        assert head.startswith(b"HTTP/1.1 " + status + b"\r\n")
+        assert rest == body
 
-    assert figures.precision.value == 0.5
-    assert figures.recall.value == pytest.approx(2 / 3)
-    assert figures.f1.value == pytest.approx(4 / 7)
-    assert confusion(truth, told, 3) == [[1, 1, 0], [1, 2, 0], [0, 1, 0]]
+    def test_health_is_a_status(self):
+        assert ask(b"GET /healthz HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+        assert ask(b"GET /healthz HTTP/1.1\r\n\r\n", ok=False).startswith(b"HTTP/1.1 503 ")
 
-
-def test_bootstrap_draws_whole_groups() -> None:
-    """One campaign of a hundred copies is one piece of evidence: the interval is as wide as for few messages."""
-    values = np.array([1.0] * 100 + [0.0, 0.0, 1.0, 0.0])
-    one_campaign = ["campaign"] * 100 + ["a", "b", "c", "d"]
-
-    grouped = by_group(lambda at: float(values[at].mean()), one_campaign)
-    single = by_group(lambda at: float(values[at].mean()), [str(i) for i in range(104)])
-
-    assert grouped.high - grouped.low > 5 * (single.high - single.low)
-
-
-def test_what_no_error_proves() -> None:
-    """The certificate of the rules of evidence: 2,995 clean senders for a tenth of a percent."""
-    assert no_error_bound(2995) == pytest.approx(0.001, rel=1e-3)
-    assert no_error_bound(0) == 1.0
+    @pytest.mark.parametrize(
+        "nonsense", [b"", b"\r\n\r\n", b"GET\r\n\r\n", b"\xff" * 20_000, b"x" * 9000 + b"\r\n\r\n"]
+    )
+    def test_nonsense_gets_no_answer_and_no_traceback(self, nonsense):
+        assert ask(nonsense) == b""

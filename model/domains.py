@@ -5,7 +5,6 @@ lists are kept by hand in `data/*.txt`. Nothing here goes to the network.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -35,6 +34,8 @@ def read_hosts(path: Path) -> frozenset[str]:
 
 def ascii_host(host: str) -> str:
     """Return a host in lower-case ASCII without trailing dot; empty if it is none (RFC 5891)."""
+    if len(host) > _MAX_HOST + 1:  # before IDNA, whose time is quadratic in the length of a label
+        return ""
     host = host.rstrip(".").lower()
     if not host.isascii():
         try:
@@ -75,7 +76,7 @@ class DomainLists:
         self.brands = brands
         self.common_words = tables.common_words
         full, icann = PublicSuffixList(), PublicSuffixList(only_icann=True)
-        self.registrable: Callable[[str], str] = lru_cache(_CACHE)(lambda host: _registrable(full, host))
+        self._registrable = lru_cache(_CACHE)(lambda host: _registrable(full, host))
         self._icann_registrable = lru_cache(_CACHE)(lambda host: _registrable(icann, host))
         self._known = lru_cache(_CACHE)(self._look_up)
 
@@ -97,9 +98,13 @@ class DomainLists:
         brands = Brands.load(DATA / "brands.txt", file.lines("banks"), tables.common_words)
         return cls(tables, file.header, brands)
 
+    def registrable(self, host: str) -> str:
+        """Return the domain that somebody has registered, in ASCII; empty for an address or a bare suffix."""
+        return self._registrable(host) if len(host) <= _MAX_HOST + 1 else ""
+
     def known(self, domain: str) -> bool:
         """Whether the registrable domain is in a popularity list and is not shared (about 0.4 % false yes)."""
-        return self._known(domain)
+        return len(domain) <= _MAX_HOST + 1 and self._known(domain)
 
     def _look_up(self, domain: str) -> bool:
         registrable = self.registrable(domain)

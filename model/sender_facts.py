@@ -12,6 +12,7 @@ from model.mail import Envelope
 
 Found = dict[str, bool | None]
 
+MAX_NAME = 200  # characters of a display name or local part that are looked at
 MAX_TEXT = 20_000  # characters looked at for names: a name that matters stands near the start or the end
 _WORD = re.compile(r"[^\W_]{3,}")
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:]{1,64}@((?:[\w-]{1,63}\.){1,8}[\w-]{2,63})")
@@ -92,7 +93,7 @@ def name(extracted: Extracted, who: Author, lists: DomainLists, own_domains: fro
     found: Found = dict.fromkeys(names)
     if not who.organisation:
         return found
-    display = who.address.display[:200]
+    display = who.address.display[:MAX_NAME]
     text = _squashed(extracted.subject + "\n" + extracted.text)
     words = [skeleton(word) for word in _WORD.findall(display) if word.lower() not in lists.common_words]
     found["foreign_brand"] = _foreign_brand(display, who, lists)
@@ -126,8 +127,12 @@ def _name_matches(display: str, words: list[str], who: Author, lists: DomainList
     initials = "".join(word[0] for word in words)
     if len(initials) >= _MIN_LABEL and initials in host:
         return True
-    local = who.address.local
-    if _borne_out(words, local) if lists.known(who.domain) else _person(display, local):
+    local = who.address.local[:MAX_NAME]
+    if lists.known(who.domain):
+        person = _borne_out(words, local)
+    else:
+        person = _person(display, local) and not lists.cheap_tld(who.domain)
+    if person:
         return None  # somebody at a firm: the name says who, the domain for whom
     return False
 

@@ -137,8 +137,8 @@ def test_borrowed_names_are_found(text: str, brand: str) -> None:
     assert found.name == brand
 
 
-@pytest.mark.parametrize("text", ["Jane Chase", "Otto Müller", "Amazonas Tours", "Apple Martin", "Target Shooting",
-                                  "Look at T-Shirts", "upstream", "", "…", "Ledger & Sons", "Wise Owl Books"])  # fmt: skip
+@pytest.mark.parametrize("text", ["Jane Chase", "Otto Müller", "Amazonas Tours", "Apple Martin", "",
+                                  "Target Shooting", "Look at T-Shirts", "upstream", "…", "Ledger & Sons"])  # fmt: skip
 def test_people_and_common_words_are_no_brands(text: str) -> None:
     assert LISTS.brands.named(text) is None
 

@@ -1,0 +1,349 @@
+"""Facts: for each, what makes it true, false and unknown."""
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from model.domains import DomainLists
+from model.extracted import Address, Defect, DkimSignature, Extracted, Link, Part
+from model.facts import BAD, GOOD, Facts, Site, facts, sent_at
+from model.filterfile import write
+from model.mail import Client, Envelope, Recipient
+
+SITE = Site(trusted_authserv_ids=frozenset({"mx.site.example"}), own_domains=frozenset({"site.example"}))
+NOBODY = Envelope("", ())
+ADDED = ("Mon, 4 May 2026 12:00:00 +0000", "from x by mx.site.example; Mon, 4 May 2026 12:00:01 +0000")
+
+KNOWN = ["nordhafen.example", "partner.example", "tel-nordhafen.example", "paypal.example"]
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> DomainLists:
+    """The hand-kept lists as shipped, and popularity lists of invented domains."""
+    path: Path = tmp_path_factory.mktemp("lists") / "domains.bin"
+    source = {"name": "test", "date": "2026-01-01"}
+    write(path, {"built": "2026-01-02", "sources": [source]}, {"popular": KNOWN, "dynamic": ["dyn.example"]},
+          {"banks": ["suedhafenbank.example"], "disposable": ["throwaway.example"]})
+    return DomainLists.load(path)
+
+
+def letter(author: str = "Nordhafen <news@nordhafen.example>", *, auth: str = "", dkim: str = "", old: bool = False,
+           **more: object) -> Extracted:
+    """Return a message of 2026 (or 2003) from an author."""
+    display, _, address = author.rpartition(" <")
+    date, received = ADDED
+    if old:
+        date, received = date.replace("2026", "2003"), received.replace("2026", "2003")
+    built: dict[str, object] = {
+        "from_": (Address(display, address.rstrip(">")),) if author else (),
+        "headers": {"date": date, **dict(more.pop("headers", {}))},  # type: ignore[call-overload]
+        "received": (received,),
+        "authentication_results": (f"mx.site.example; {auth}",) if auth else (),
+        "dkim": tuple(DkimSignature(domain, "s") for domain in dkim.split()),
+        "text": "Good day",
+    }
+    return Extracted(**{**built, **more})  # type: ignore[arg-type]
+
+
+def link(host: str, shown: str = "here", kind: str = "anchor", hidden: bool = False) -> Link:
+    return Link(f"https://{host}/x", host, shown, kind, hidden)
+
+
+PASS = "dkim=pass header.d=nordhafen.example"
+FAIL = "dkim=fail header.d=nordhafen.example"
+STRANGER = "Anyone <x@stranger.example>"
+ARRIVED = {"text": "visit", "links": (link("stranger.example"),)}
+
+CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
+    "authenticated": [
+        (True, letter(auth=PASS)),
+        (True, letter(auth="dkim=pass header.i=@mail.nordhafen.example")),
+        (True, letter(auth="dmarc=pass header.from=nordhafen.example")),
+        (True, letter(auth="dkim=fail header.d=other.example; dkim=pass header.d=nordhafen.example")),
+        (False, letter(auth=FAIL)),
+        (False, letter(auth="dkim=none")),
+        (False, letter(auth="dkim=pass header.d=stranger.example")),
+        (False, letter(auth="dmarc=pass header.from=stranger.example")),
+        (False, letter(auth=f"dmarc=fail header.from=nordhafen.example; {PASS}")),
+        (None, letter()),
+        (None, letter(auth="dkim=temperror")),
+        (None, letter(auth="spf=pass smtp.mailfrom=nordhafen.example")),
+        (None, letter(author="", auth=PASS)),
+        (None, letter(dkim="nordhafen.example")),
+        (None, Extracted(from_=letter().from_, authentication_results=(f"mx.evil.example; {PASS}",))),
+    ],
+    "sender_known": [
+        (True, letter(auth=PASS)),
+        (False, letter(auth=FAIL)),
+        (None, letter()),
+        (False, letter(STRANGER, auth="dkim=pass header.d=stranger.example")),
+        (False, letter(STRANGER)),
+        (False, letter("A <a@gmail.com>", auth="dkim=pass header.d=gmail.com")),
+        (None, letter(auth=PASS, old=True)),
+        (None, letter("", auth=PASS)),
+    ],
+    "dkim_aligned": [
+        (True, letter(dkim="mail.nordhafen.example")),
+        (True, letter(dkim="stranger.example nordhafen.example")),
+        (False, letter(dkim="stranger.example")),
+        (False, letter()),
+        (None, letter(received=())),
+        (None, letter(old=True)),
+        (True, letter(dkim="nordhafen.example", old=True)),
+    ],
+    "name_matches_domain": [
+        (True, letter()),
+        (True, letter("Team Nordhafen Bank <x@nordhafen.example>")),
+        (True, letter("Nord Hafen <x@nordhafen.example>")),
+        (False, letter("Suedwind <x@nordhafen.example>")),
+        (False, letter("Club Rewards Nine <clubrewards@stranger.example>")),
+        (None, letter("Anna Schmidt <anna.schmidt@stranger.example>")),
+        (None, letter("Schmidt, Anna <a.schmidt@stranger.example>")),
+        (None, letter("Anna Schmidt <aschmidt@nordhafen.example>")),
+        (False, letter("bleeding gums <bleeding.gums@stranger.shop>", text="")),
+        (None, letter("Suedwind <x@gmail.com>")),
+        (None, letter("Suedwind <x@bounce.sendgrid.net>")),
+        (None, letter("Support Team <x@nordhafen.example>")),
+        (None, letter(" <x@nordhafen.example>")),
+    ],
+    "label_in_text": [
+        (True, letter(text="Your friends at Nord-Hafen")),
+        (False, letter(text="Good day https://nordhafen.example/x news@nordhafen.example www.nordhafen.example")),
+        (False, letter(text="Good day")),
+        (None, letter(text="", subject="")),
+        (None, letter("A <a@gmail.com>", text="gmail")),
+        (None, letter("A <a@site.example>", text="site")),
+        (None, letter("A <a@ab.example>", text="ab")),
+    ],
+    "name_in_text": [
+        (True, letter("Suedwind Reisen <x@nordhafen.example>", text="Ihr Südwind-Team, Suedwind")),
+        (False, letter("Suedwind Reisen <x@nordhafen.example>", text="Good day")),
+        (None, letter(" <x@nordhafen.example>")),
+        (None, letter("Support <x@nordhafen.example>")),
+        (None, letter(text="")),
+    ],
+    "main_link_matches": [
+        (True, letter(links=(link("www.nordhafen.example"), link("www.nordhafen.example"), link("evil.example")))),
+        (True, letter(STRANGER, links=(link("partner.example"),))),
+        (False, letter(links=(link("evil.example"),))),
+        (False, letter(links=(link("bit.ly"),))),
+        (False, letter(links=(link("docs.google.com"),))),
+        (None, letter(STRANGER, links=(link("www.stranger.example"),))),
+        (None, letter(links=(link("u1.ct.sendgrid.net"),))),
+        (None, letter(links=(link("nordhafen.example", hidden=True),))),
+        (None, letter(links=(link("nordhafen.example"),), old=True)),
+        (None, letter()),
+    ],
+    "list_unsubscribe": [
+        (True, letter(headers={"list-unsubscribe": "<https://x.example>"})),
+        (False, letter()),
+        (None, Extracted(text="a bare body")),
+    ],
+    "is_reply": [
+        (True, letter(headers={"in-reply-to": "<1@x.example>"})),
+        (True, letter(headers={"references": "<1@x.example>"})),
+        (False, letter()),
+        (None, Extracted(text="a bare body")),
+    ],
+    "cheap_tld": [
+        (True, letter("A <a@stranger.top>")),
+        (False, letter()),
+        (None, letter("A <a@stranger.top>", old=True)),
+        (None, letter("")),
+    ],
+    "foreign_brand": [
+        (True, letter("PayPal <x@stranger.example>")),
+        (True, letter("PаyPа1 Service <x@nordhafen.example>")),
+        (True, letter("Service <x@paypal-secure.example>")),
+        (True, letter("Service <x@paypa1.com>")),
+        (True, letter("Google Support <google.support@gmail.com>")),
+        (True, letter("Suedhafenbank <x@stranger.example>")),
+        (False, letter("PayPal <x@mail.paypal.com>")),
+        (False, letter("PayPal <x@paypal.example>")),
+        (False, letter("PayPal at Nordhafen <x@nordhafen.example>")),
+        (False, letter()),
+        (None, letter("PayPal <x@stranger.example>", old=True)),
+        (None, letter("")),
+    ],
+    "address_in_name": [
+        (True, letter("boss@nordhafen.example <x@stranger.example>")),
+        (True, letter('"Boss (boss@site.example)" <x@stranger.example>')),
+        (False, letter("x@mail.nordhafen.example <x@nordhafen.example>")),
+        (False, letter()),
+        (None, letter(" <x@nordhafen.example>")),
+    ],
+    "unknown_links": [
+        (True, letter(links=(link("evil.example"), link("worse.example"), link("partner.example")))),
+        (True, letter(links=(link("bit.ly"),))),
+        (False, letter(links=(link("evil.example"), link("partner.example")))),
+        (None, letter(links=(link("u1.ct.sendgrid.net"), link("facebook.com")))),
+        (None, letter(links=(link("evil.example", kind="image"),))),
+        (None, letter(links=(link("evil.example"),), old=True)),
+    ],
+    "unknown_images": [
+        (True, letter(links=(link("evil.example", kind="image"),))),
+        (False, letter(links=(link("img.nordhafen.example", kind="image"),))),
+        (None, letter(links=(link("x.cloudfront.net", kind="image"), link("evil.example")))),
+    ],
+    "shortener_or_ip_link": [
+        (True, letter(links=(link("partner.example"), link("bit.ly")))),
+        (True, letter(links=(link("192.0.2.7"),))),
+        (False, letter(links=(link("partner.example"),))),
+        (None, letter(links=(Link("mailto:x@y.example", "", "x", "anchor"),))),
+        (None, letter()),
+    ],
+    "foreign_signer": [
+        (True, letter(dkim="stranger.example")),
+        (True, letter(headers={"return-path": "<bounce@stranger.example>"})),
+        (False, letter(dkim="stranger.example nordhafen.example")),
+        (False, letter(dkim="partner.example")),
+        (False, letter(dkim="sendgrid.net", headers={"return-path": "<b@u1.sendgrid.net>"})),
+        (None, letter()),
+        (None, letter(dkim="stranger.example", old=True)),
+    ],
+    "reply_to_elsewhere": [
+        (True, letter(reply_to=(Address("", "x@gmail.com"),))),
+        (True, letter(reply_to=(Address("", "x@nordhafen.example"), Address("", "x@stranger.example")))),
+        (True, letter("A <a@gmail.com>", reply_to=(Address("", "b@gmail.com"),))),
+        (False, letter(reply_to=(Address("", "x@help.nordhafen.example"),))),
+        (False, letter(reply_to=(Address("", "x@partner.example"),))),
+        (False, letter(reply_to=(Address("", "x@nordhafen-shop.example"),))),
+        (False, letter("A <a@gmail.com>", reply_to=(Address("", "A@gmail.com"),))),
+        (False, letter()),
+        (None, letter("", reply_to=(Address("", "x@stranger.example"),))),
+    ],
+    "free_mail_sender": [
+        (True, letter("A <a@gmail.com>")),
+        (True, letter("A <a@throwaway.example>")),
+        (False, letter()),
+        (None, letter("")),
+    ],
+    "sender_on_shared_host": [
+        (True, letter("A <a@x.onmicrosoft.com>")),
+        (True, letter("A <a@me.dyn.example>")),
+        (False, letter("A <a@gmail.com>")),
+        (False, letter()),
+        (None, letter("")),
+    ],
+    "shown_link_differs": [
+        (True, letter(links=(link("evil.example", "www.nordhafen.example"),))),
+        (True, letter(links=(link("evil.example", "https://nordhafen.example/a"), link("x.example", "x.example")))),
+        (False, letter(links=(link("u1.ct.sendgrid.net", "nordhafen.example"),))),
+        (False, letter(links=(link("click.partner.example", "nordhafen.example"),))),
+        (False, letter(links=(link("login.nordhafen.example", "www.nordhafen.example"),))),
+        (None, letter(links=(link("evil.example", "click here. now"), link("evil.example", "Version 1.2")))),
+        (None, letter(links=(link("evil.example", "nordhafen.example", hidden=True),))),
+    ],
+    "hidden_text": [
+        (True, letter(hidden_text="flower " * 200)),
+        (False, letter(hidden_text="flower " * 200, text="word " * 1000)),
+        (False, letter(hidden_text="\u200c\u00a0" * 500 + "A preview line")),
+        (False, letter()),
+        (None, letter(text="")),
+    ],
+    "from_ambiguous": [
+        (True, letter(from_=(Address("", "a@nordhafen.example"), Address("", "b@stranger.example")))),
+        (True, letter(defects=(Defect("from-multiple"),))),
+        (False, letter(from_=(Address("", "a@nordhafen.example"), Address("", "A@nordhafen.example")))),
+        (False, letter()),
+        (None, letter("")),
+    ],
+}  # fmt: skip
+
+
+def part(name: str = "", kind: str = "application/octet-stream", true: str = "", attachment: bool = True,
+         encrypted: bool = False) -> Part:
+    return Part(kind, true, "", name, "attachment", 1, "", attachment, encrypted)
+
+
+CASES["risky_attachment"] = [
+    *((True, letter(parts=(part(name),))) for name in ("a.exe", "A.PDF.Js", "x.html", "x.svg", "x.docm", "x.iso. ")),
+    (True, letter(parts=(part("a.pdf", true="application/x-dosexec"),))),
+    (True, letter(parts=(part("a.zip", encrypted=True),))),
+    (True, letter(parts=(part("", "text/html"),))),
+    *((False, letter(parts=(part(name),))) for name in ("a.pdf", "exe", "a.docx", "a.exe.txt", "")),
+    (False, letter(parts=(part("", "text/html", attachment=False),))),
+    (False, letter()),
+]
+
+TABLE = [(name, at, want, mail) for name, cases in CASES.items() for at, (want, mail) in enumerate(cases)]
+
+
+@pytest.mark.parametrize(("name", "at", "want", "mail"), TABLE, ids=[f"{name}-{at}" for name, at, _, _ in TABLE])
+def test_each_fact_is_true_false_or_unknown_for_its_reason(
+    lists: DomainLists, name: str, at: int, want: bool | None, mail: Extracted
+) -> None:
+    assert getattr(facts(mail, NOBODY, SITE, lists), name) is want
+
+
+@pytest.mark.parametrize(
+    ("known", "auth", "want"),
+    [
+        ("news@nordhafen.example", PASS, True),
+        ("nordhafen.example", PASS, True),
+        ("nordhafen.example", FAIL, False),
+        ("nordhafen.example", "", None),
+        ("other.example", PASS, False),
+        ("", PASS, None),
+    ],
+)
+def test_a_correspondent_is_known_when_listed_and_not_refuted(
+    lists: DomainLists, known: str, auth: str, want: bool | None
+) -> None:
+    site = Site(SITE.trusted_authserv_ids, frozenset(), frozenset({known} - {""}))
+
+    assert facts(letter(auth=auth), NOBODY, site, lists).known_correspondent is want
+
+
+def test_a_shared_domain_on_the_list_makes_nobody_a_correspondent(lists: DomainLists) -> None:
+    site = Site(frozenset({"mx.site.example"}), frozenset(), frozenset({"gmail.com"}))
+    mail = letter("A <a@gmail.com>", auth="dkim=pass header.d=gmail.com")
+
+    assert facts(mail, NOBODY, site, lists).known_correspondent is False
+
+
+def test_every_fact_is_tested_has_one_sign_and_can_be_all_three() -> None:
+    names = {field.name for field in fields(Facts)}
+
+    assert set(GOOD) | set(BAD) == names
+    assert not set(GOOD) & set(BAD)
+    assert set(CASES) | {"known_correspondent"} == names
+    always_known = {"risky_attachment"}
+    three = {True, False, None}
+    assert {name for name, cases in CASES.items() if {want for want, _ in cases} != three} == always_known
+
+
+def test_the_envelope_sender_stands_for_the_return_path(lists: DomainLists) -> None:
+    assert facts(letter(), Envelope("b@stranger.example", ()), SITE, lists).foreign_signer is True
+
+
+def test_recipient_and_client_change_no_fact(lists: DomainLists) -> None:
+    """A value that depended on them would tell the mailbox, not the mail."""
+    mail = letter(auth=PASS, dkim="nordhafen.example", links=(link("evil.example"),))
+    others = Extracted(**{name: getattr(mail, name) for name in mail.__dataclass_fields__} | {
+        "to": (Address("Anna", "anna@nordhafen.example"),)})  # fmt: skip
+    envelope = Envelope("", (Recipient("anna@nordhafen.example"),), client=Client("192.0.2.1", "x.example"))
+
+    assert facts(mail, NOBODY, SITE, lists) == facts(others, envelope, SITE, lists)
+
+
+@pytest.mark.parametrize(
+    ("received", "date", "year"),
+    [
+        ("from x; Mon, 4 May 2026 12:00:01 +0000", "Mon, 4 May 1999 12:00:01 +0000", 2026),
+        ("from x (no date)", "Mon, 4 May 1999 12:00:01 +0000", 1999),
+        ("", "Mon, 4 May 1999 12:00:01", 1999),
+        ("", "99/99/99", 9999),
+        ("", "Mon, 99 May 99999999999999999999 12:00:01 +9999", 9999),
+        ("", "", 9999),
+    ],
+)
+def test_a_message_is_as_old_as_its_arrival_and_never_older_by_its_own_word(
+    received: str, date: str, year: int
+) -> None:
+    extracted = Extracted(received=(received,) if received else (), headers={"date": date})
+
+    assert sent_at(extracted).year == year
+    assert sent_at(extracted) <= datetime.max.replace(tzinfo=UTC)

@@ -33,21 +33,25 @@ _RISKY_TYPE = frozenset({
 def links(extracted: Extracted, organisation: str, lists: DomainLists) -> Found:
     """Return the facts on links and images; `organisation` is the author's registrable domain or empty."""
     walked = [link for link in extracted.links if link.kind in _WALKED and link.host and not link.hidden]
-    counted = Counter(
-        lists.registrable(link.host) or link.host for link in walked if not lists.tracking(link.host)
-    )
-    hosts = {lists.registrable(link.host) or link.host: link.host for link in walked}
+    times = Counter(link.host for link in walked)
+    hosts: dict[str, str] = {}
+    counted: Counter[str] = Counter()
+    for host, count in times.items():
+        if not lists.tracking(host):
+            name = lists.registrable(host) or host
+            hosts[name] = host
+            counted[name] += count
     found: Found = {
         "main_link_matches": None,
-        "unknown_links": _mostly_unknown((link.host for link in walked), lists),
+        "unknown_links": _mostly_unknown(set(times), lists),
         "unknown_images": _mostly_unknown(
-            (link.host for link in extracted.links if link.kind == "image" and link.host), lists
+            {link.host for link in extracted.links if link.kind == "image" and link.host}, lists
         ),
         "shortener_or_ip_link": None,
         "shown_link_differs": _shown_differs(walked, lists),
     }
     if walked:
-        found["shortener_or_ip_link"] = any(lists.shortener(host) or is_ip(host) for host in hosts.values())
+        found["shortener_or_ip_link"] = any(lists.shortener(host) or is_ip(host) for host in times)
     if counted:
         main = counted.most_common(1)[0][0]
         if _reputed(hosts[main], lists):

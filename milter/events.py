@@ -90,6 +90,7 @@ class LogEvents:
             "from": self.address(record.sender),
             "to": [
                 {"address": self.address(r.address), "route": str(r.route), "reasons": list(r.reasons[:5])}
+                | ({"wanted": str(r.wanted)} if r.wanted not in (None, r.route) else {})
                 for r in record.recipients[:RECIPIENTS]
             ],
             "recipients": len(record.recipients),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+from milter.connection import Connection
 from milter.lane import Lane, Patience, Screens
 from milter.next_hop import Timeouts
 from milter.policies import policy_of
@@ -47,7 +48,7 @@ class Gateway:
         self._screening = ThreadPoolExecutor(1, thread_name_prefix="screening")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="storing")
         self._known: dict[str, Mapping[str, str]] = {}
-        self._sessions: set[Session] = set()
+        self._sessions: set[Connection] = set()
 
     @property
     def open_sessions(self) -> int:

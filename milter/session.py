@@ -1,68 +1,46 @@
-"""The conversation with a client: a subclass of aiosmtpd's SMTP that promises no more than the next hop does.
+"""What commands mean: a conversation that promises no more than the next hop does.
 
-Handlers return replies, one loop writes them. MAIL and RCPT go to the next hop as they arrive; a message is read
-to disk and then belongs to a `Transaction`, which runs to its end even if the client leaves.
-
-aiosmtpd gives the life of a connection and its timer. Its command loop is replaced: it upper-cases parameters,
-refuses DSN's, has no XFORWARD, answers 500 to a fault of ours, and keeps whole messages in memory.
+Handlers return replies. MAIL and RCPT go to the next hop as they arrive; a message is read to disk and then
+belongs to a `Transaction`, which runs to its end even if the client leaves.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from aiosmtpd.smtp import SMTP
-
 from milter.announce import EVERYTHING, announced, feature_lines
-from milter.data import Arrival, Disconnected, Inbox, LineTooLong
+from milter.connection import Connection
+from milter.data import Arrival
 from milter.esmtp import ParameterError, Path, declared_size, mail_params, parse_path, rcpt_params
 from milter.lane import Lane
 from milter.link import Link
 from milter.next_hop import HopError
-from milter.replies import AFTER_QUEUE, Event, Reply, holds, passed_on, reply
+from milter.replies import Event, Reply, holds, passed_on, reply
 from milter.transaction import Transaction
 from milter.xforward import Forwarded, ForwardError
-from model.mail import CHUNK, Envelope, Mail, RawWriter, Recipient
+from model.mail import Envelope, Mail, RawWriter, Recipient
 
-COMMAND_LIMIT = 1_000
-ERROR_LIMIT = 3
 RECIPIENT_LIMIT = 10_000
 WEB_VERBS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "TRACE", "PATCH"})
-ERRORS = frozenset({Event.UNKNOWN_COMMAND, Event.NOT_IMPLEMENTED, Event.LINE_TOO_LONG, Event.SYNTAX})
-
-logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's own lines quote commands and addresses
 
 T = TypeVar("T")
 Handler = Callable[[str], Awaitable[Reply]]
 
 
-class Session(SMTP):  # type: ignore[misc]
-    """One client connection. `registry` is where open sessions are known, for draining."""
+class Session(Connection):
+    """One client's conversation, and its way to the next hop."""
 
-    line_length_limit = CHUNK  # the stream's buffer; the limit on commands is our own
-
-    def __init__(self, lane: Lane, registry: set["Session"]) -> None:
-        super().__init__(None, hostname=lane.hostname, timeout=lane.patience.command,
-                         loop=asyncio.get_running_loop())
-        self._lane = lane
-        self._registry = registry
+    def __init__(self, lane: Lane, registry: set[Connection]) -> None:
+        super().__init__(lane, registry)
         self._link = Link(lane.next_hop, lane.hostname, lane.timeouts)
-        self._inbox: Inbox
         self._forwarded = Forwarded()
-        self._peer = ""
         self._helo = ""
         self._announced: dict[str, str] = {}
         self._path: Path | None = None
         self._sender_params: tuple[str, ...] = ()
         self._recipients: list[Recipient] = []
         self._broken: Event | None = None
-        self._errors = 0
-        self._left = False
-        self._retiring = False
-        self._idle = True
-        self.ended: asyncio.Future[None] = self.loop.create_future()
         self._running: asyncio.Future[Reply] | None = None
         self._handlers: dict[str, Handler] = {
             "EHLO": self._ehlo, "HELO": self._helo_, "MAIL": self._mail, "RCPT": self._rcpt, "DATA": self._data,
@@ -70,112 +48,13 @@ class Session(SMTP):  # type: ignore[misc]
             "XFORWARD": self._xforward,
         }
 
-    # The life of the connection
+    @property
+    def in_transaction(self) -> bool:
+        """Whether MAIL has been accepted and nothing has ended it."""
+        return self._path is not None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a new client in."""
-        self._registry.add(self)
-        self._lane.metrics.session_opened(self._lane.name)
-        peer = transport.get_extra_info("peername")
-        self._peer = str(peer[0]) if isinstance(peer, tuple) and peer else ""
-        super().connection_made(transport)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Note that nobody waits for replies any more."""
-        self._left = True
-        self._registry.discard(self)
-        self._lane.metrics.session_closed(self._lane.name)
-        self.ended.set_result(None)
-        super().connection_lost(error)
-
-    def eof_received(self) -> bool | None:
-        """Note that the client sends no more; commands that are here already are still answered."""
-        self._left = True
-        return asyncio.StreamReaderProtocol.eof_received(self)
-
-    def retire(self) -> None:
-        """End the session as soon as no transaction is open: now, or after the current one."""
-        self._retiring = True
-        if self._idle and self._path is None and self.transport is not None:
-            self._farewell(Event.SHUTTING_DOWN)
-
-    def abort(self) -> None:
-        """End the session at once."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def _timeout_cb(self) -> None:
-        self._farewell(Event.COMMAND_TIMEOUT)
-
-    def _farewell(self, event: Event) -> None:
-        """Close; an after-queue client is not told 421, since Postfix would leave us alone for minutes then."""
-        if self.transport is None:
-            return
-        if self._lane.mode != AFTER_QUEUE or event is not Event.SHUTTING_DOWN:
-            self._writer.write(reply(event).wire())
-        self.transport.close()
-
-    async def _handle_client(self) -> None:
-        """Greet, then answer one command after the other until either side ends it."""
-        self._inbox = Inbox(self._reader)
-        try:
-            await self._say(Reply(220, "", (f"{self._lane.hostname} ESMTP",)))
-            while self.transport is not None:
-                self._reset_timeout(self._lane.patience.command)
-                self._idle = True
-                answer = await self._next()
-                await self._say(answer)
-                if answer.close:
-                    break
-                if self._retiring and self._path is None:
-                    self._farewell(Event.SHUTTING_DOWN)
-        except (Disconnected, ConnectionError):
-            pass
-        finally:
-            self._link_down()
-            if self.transport is not None:
-                self.transport.close()
-
-    def _link_down(self) -> None:
-        """Leave the next hop: when a running transaction has ended, at once if we are cancelled, else politely."""
-        task = asyncio.current_task()
-        if self._running is not None and not self._running.done():
-            self._running.add_done_callback(lambda _: self._link.drop())
-        elif task is not None and task.cancelling():
-            self._link.drop()
-        else:
-            _in_background(self._link.close())
-
-    async def _say(self, answer: Reply) -> None:
-        self._writer.write(answer.wire())
-        await self._writer.drain()
-
-    async def _next(self) -> Reply:
-        try:
-            line = await self._inbox.line(COMMAND_LIMIT)
-            self._idle = False
-            self._timeout_handle.cancel()
-            return await self._counted(*_command(line))
-        except LineTooLong:
-            return self._erred(Event.LINE_TOO_LONG)
-        except (Disconnected, ConnectionError):
-            raise
-        except Exception as error:  # noqa: BLE001 - a fault of ours is 451 and never ends in a bounce
-            return await self.handle_exception(error)
-
-    async def handle_exception(self, error: Exception) -> Reply:
-        """Tell the operator, drop what was begun, and say 451 with a fixed text."""
-        self._lane.events.session_fault(self._lane.name, self._peer, error)
-        self._lane.metrics.fault("session")
-        return self._break(Event.INTERNAL)
-
-    def _break(self, event: Event) -> Reply:
-        """Give an open transaction up, but not its state: what the client has sent ahead is 451 too, not 503."""
-        self._link.drop()
-        self._broken = event
-        return reply(event)
-
-    async def _counted(self, verb: str, argument: str | None) -> Reply:
+    async def answer(self, verb: str, argument: str | None) -> Reply:
+        """Carry out a command; a next hop that cannot be talked to is 451 up to the end of the transaction."""
         if verb in WEB_VERBS:
             return reply(Event.WEB_CLIENT)
         if self._inbox.waiting and ("PIPELINING" not in self._announced or verb in ("EHLO", "HELO", "DATA")):
@@ -191,18 +70,23 @@ class Session(SMTP):  # type: ignore[misc]
             return self._erred(Event(error.fault))
         except HopError as error:
             self._lane.hop_down(str(error))
-            return self._break(Event.HOP_NONSENSE if error.nonsense else Event.HOP_DOWN)
+            return self.give_up(Event.HOP_NONSENSE if error.nonsense else Event.HOP_DOWN)
 
-    def _erred(self, event: Event) -> Reply:
-        """Count what a client gets wrong by itself; after a few of these it is not worth listening to."""
-        answer = reply(event)
-        if event in ERRORS:
-            self._errors += 1
-            if self._errors > ERROR_LIMIT:
-                return reply(Event.TOO_MANY_ERRORS)
-        return answer
+    def give_up(self, event: Event) -> Reply:
+        """Give an open transaction up, but not its state: what the client has sent ahead is 451 too, not 503."""
+        self._link.drop()
+        self._broken = event
+        return reply(event)
 
-    # Commands
+    def leave(self) -> None:
+        """Leave the next hop: when a running transaction has ended, at once if we are cancelled, else politely."""
+        task = asyncio.current_task()
+        if self._running is not None and not self._running.done():
+            self._running.add_done_callback(lambda _: self._link.drop())
+        elif task is not None and task.cancelling():
+            self._link.drop()
+        else:
+            _in_background(self._link.close())
 
     async def _ehlo(self, argument: str) -> Reply:
         if not argument:
@@ -361,11 +245,3 @@ def _in_background(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     _BACKGROUND.add(task)
     task.add_done_callback(_BACKGROUND.discard)
     return task
-
-
-def _command(line: bytes) -> tuple[str, str | None]:
-    """Return (verb, argument); the argument is None for a line that is no command at all."""
-    verb, _, rest = line.partition(b" ")
-    if not verb.isalpha() or any(octet < 32 or octet == 127 for octet in line):
-        return "", None
-    return verb.decode("ascii").upper(), rest.strip(b" ").decode("utf-8", "surrogateescape")

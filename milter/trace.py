@@ -27,15 +27,20 @@ PASSES_LIMIT = 2
 HEADER_LIMIT = 1 << 20
 
 _TRACE = re.compile(rb"v1 ([A-Za-z0-9_.-]{1,64}) ([a-z2-7]{16}) ([0-9a-f]{64})")
+_MESSAGE_ID = re.compile(rb"^message-id[ \t]*:(?:[ \t]|\r\n[ \t])*(<[!-=?-~]{1,250}>)", re.IGNORECASE | re.MULTILINE)
 _FIELDS = re.compile(rb"^(received|x-gatepost-trace)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """What a header section says of the way a message came: `Received` fields, ids of our own earlier passes."""
+    """What a header section says of the way a message came: `Received` fields, ids of our own earlier passes.
+
+    `message_id` is the first Message-ID as it stands, in angle brackets; empty without one.
+    """
 
     received: int
     ours: frozenset[str]
+    message_id: str = ""
 
     @property
     def looping(self) -> bool:
@@ -84,7 +89,8 @@ class Tracer:
                 received += 1
             elif (seen := self.ours(found[0])) is not None and seen[0] == listener:
                 ours.add(seen[1])
-        return Passes(received, frozenset(ours))
+        found_id = _MESSAGE_ID.search(head)
+        return Passes(received, frozenset(ours), found_id[1].decode("ascii") if found_id else "")
 
     def _sign(self, listener: str, trace: str) -> str:
         return hmac.new(self._key, f"v1 {listener} {trace}".encode(), hashlib.sha256).hexdigest()

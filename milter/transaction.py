@@ -60,6 +60,7 @@ class Transaction:
         self._wanted: list[Verdict] = []
         self._job: Future[Screening] | None = None
         self._fault = ""
+        self._message_id = ""
         self._queued_as = ""
         self._ms: dict[str, float] = {}
 
@@ -98,7 +99,9 @@ class Transaction:
             return self._failed("internal-error", Event.INTERNAL)
 
     async def _settle(self) -> Reply:
-        if self._event is None and self._lane.tracer.passes(self._mail.raw, self._lane.name).looping:
+        passes = self._lane.tracer.passes(self._mail.raw, self._lane.name)
+        self._message_id = passes.message_id
+        if self._event is None and passes.looping:
             self._event = Event.LOOP
         if self._event is not None and not holds(self._event, self._lane.mode):
             await self._link.reset()
@@ -240,12 +243,11 @@ class Transaction:
 
     def _record(self, answer: Reply) -> MessageRecord:
         envelope, score = self._mail.envelope, self._screening.score
-        seen = self._screening.extracted
         return MessageRecord(
             listener=self._lane.name, direction=self._mail.direction, mode=self._lane.mode, trace=self._trace,
             sender=envelope.sender, recipients=self._outcomes(answer), reply=answer.text,
             size=self._size, queue_id=envelope.client.queue_id,
-            message_id=seen.headers.get("message-id", "") if seen else "",
+            message_id=self._message_id,
             label=score.label if score else None, p_bad=score.p_bad if score else None,
             model=score.model if score else "", queued_as=self._queued_as, fault=self._fault,
             ms={**self._screening.ms, **self._ms},

@@ -28,8 +28,10 @@ def wait_for(what, seconds=5.0):
 @pytest.mark.parametrize(("error", "code"), [(StoreFull("full"), "452 4.3.1"), (StoreError("gone"), "451 4.3.0")])
 def test_a_store_that_cannot_write_is_temporary(tmp_path, monkeypatch, error, code):
     with rig(tmp_path) as it:
+
         def fail(*args, **kwargs):
             raise error
+
         monkeypatch.setattr(it.store, "keep", fail)
         it.verdicts.default = Route.HOLD
         client = it.client()
@@ -46,6 +48,7 @@ def test_a_copy_that_cannot_be_confirmed_is_451_though_the_other_was_delivered(t
         def fail(ticket):
             tries.append(ticket)
             raise StoreError("busy")
+
         monkeypatch.setattr(it.store, "confirm", fail)
         it.verdicts.routes["b@corp.example"] = Route.HOLD
         client = it.client()
@@ -63,6 +66,7 @@ def test_the_kept_copy_is_durable_before_the_next_hop_gets_the_dot(tmp_path):
             if line == "BODY":
                 seen.append(it.kept())
             return
+
         it.sink.answer = answer
         it.verdicts.routes["b@corp.example"] = Route.HOLD
         client = it.client()
@@ -75,6 +79,7 @@ def test_the_kept_copy_is_durable_before_the_next_hop_gets_the_dot(tmp_path):
 def test_a_full_spool_is_452(tmp_path, monkeypatch):
     def full(self, piece):
         raise OSError(28, "No space left on device")
+
     with rig(tmp_path) as it:
         client = it.client()
         client.envelope()
@@ -88,8 +93,10 @@ def test_a_full_spool_is_452(tmp_path, monkeypatch):
 
 def test_a_bug_of_ours_is_451_with_a_fixed_text(tmp_path):
     with rig(tmp_path) as it:
+
         def bug(mail):
             raise ZeroDivisionError("secret")
+
         it.screener.answer = bug
         client = it.client()
         client.envelope()
@@ -131,6 +138,7 @@ def test_a_screening_that_overruns_is_no_score_and_its_message_stays_readable(tm
             release.wait(10)
             read.append(mail.raw.read())
             return Screening(score=score(0.1))
+
         it.screener.answer = slow
         client = it.client()
         client.envelope()
@@ -214,6 +222,7 @@ def test_an_idle_connection_that_the_next_hop_closed_is_made_anew(tmp_path):
         async def hang_up():
             for task in tuple(it.sink._tasks):
                 task.cancel()
+
         it.run(hang_up())
         client.envelope()
         client.message(MAIL)

@@ -8,13 +8,23 @@ import pytest
 from gateway_rig import rig
 
 ENDS = {
-    "lf-dot-lf": b"\n.\n", "lf-dot-cr-lf": b"\n.\r\n", "cr-lf-dot-lf": b"\r\n.\n", "cr-dot-cr": b"\r.\r",
-    "lf-dot-cr": b"\n.\r", "cr-dot-lf": b"\r.\n", "cr-dot-cr-lf": b"\r.\r\n", "cr-lf-dot-cr": b"\r\n.\r",
-    "cr-lf-dot-cr-cr-lf": b"\r\n.\r\r\n", "cr-cr-lf-dot-cr-cr-lf": b"\r\r\n.\r\r\n", "cr-lf-nul-dot": b"\r\n\0.\r\n",
+    "lf-dot-lf": b"\n.\n",
+    "lf-dot-cr-lf": b"\n.\r\n",
+    "cr-lf-dot-lf": b"\r\n.\n",
+    "cr-dot-cr": b"\r.\r",
+    "lf-dot-cr": b"\n.\r",
+    "cr-dot-lf": b"\r.\n",
+    "cr-dot-cr-lf": b"\r.\r\n",
+    "cr-lf-dot-cr": b"\r\n.\r",
+    "cr-lf-dot-cr-cr-lf": b"\r\n.\r\r\n",
+    "cr-cr-lf-dot-cr-cr-lf": b"\r\r\n.\r\r\n",
+    "cr-lf-nul-dot": b"\r\n\0.\r\n",
     "cr-lf-dot-nul": b"\r\n.\0\r\n",
 }
-INNER = (b"MAIL FROM:<evil@client.example>\r\nRCPT TO:<victim@corp.example>\r\nDATA\r\nSubject: SMUGGLED\r\n\r\n"
-         b"SMUGGLED-CANARY\r\n.\r\n")
+INNER = (
+    b"MAIL FROM:<evil@client.example>\r\nRCPT TO:<victim@corp.example>\r\nDATA\r\nSubject: SMUGGLED\r\n\r\n"
+    b"SMUGGLED-CANARY\r\n.\r\n"
+)
 
 
 def payload(end: bytes) -> bytes:
@@ -31,7 +41,7 @@ def test_one_transaction(tmp_path, end, mode, code, size):
         client.say("DATA", 354)
         data = payload(end)
         for at in range(0, len(data), size):
-            client.send(data[at: at + size])
+            client.send(data[at : at + size])
         text = client.expect(code)
         assert text.endswith("bad line ending") if code == 550 else "kept as" in text
         client.say("NOOP", 250)

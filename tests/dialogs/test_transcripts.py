@@ -1,22 +1,22 @@
 r"""Every `transcripts/*.smtp` is played against the real gateway and a real next hop.
 
-    # what it shows; a line that starts with # is a comment
-    set listener.stage reject        a setting of [[listener]], [gateway] or [policy.p]
-    set sink.features 8BITMIME;DSN   what the next hop announces
-    sink RCPT TO:<x@y> = 550 no      what the next hop answers to commands that start so ("hangup": it hangs up)
-    screen 0.99 | fault NAME         the score of every message, or the fault that leaves it without one
-    route b@corp.example reject      what policy wants for a recipient; `*` is everybody
-    c -> EHLO me                     the client sends a line
-    c => \x00abc\r\n                 the client sends octets, with Python's escapes
-    c <~ 250                         the reply (all lines, code and text) matches this expression from its start
-    c <! STARTTLS                    the reply before does not hold this
-    c closed                         the server hangs up
-    next CODE...                     a new connection
-    delivered 1                      messages at the next hop so far, and `to` whom the last one went
-    to b@corp.example
-    heard MAIL FROM:<a@b> RET=HDRS   the next hop has been sent exactly this command
-    kept b@corp.example held         what is in the store, all of it, as recipient and state
-    last fault next-hop-down         the fault in the last log record, or `last reply 451`
+# what it shows; a line that starts with # is a comment
+set listener.stage reject        a setting of [[listener]], [gateway] or [policy.p]
+set sink.features 8BITMIME;DSN   what the next hop announces
+sink RCPT TO:<x@y> = 550 no      what the next hop answers to commands that start so ("hangup": it hangs up)
+screen 0.99 | fault NAME         the score of every message, or the fault that leaves it without one
+route b@corp.example reject      what policy wants for a recipient; `*` is everybody
+c -> EHLO me                     the client sends a line
+c => \x00abc\r\n                 the client sends octets, with Python's escapes
+c <~ 250                         the reply (all lines, code and text) matches this expression from its start
+c <! STARTTLS                    the reply before does not hold this
+c closed                         the server hangs up
+next CODE...                     a new connection
+delivered 1                      messages at the next hop so far, and `to` whom the last one went
+to b@corp.example
+heard MAIL FROM:<a@b> RET=HDRS   the next hop has been sent exactly this command
+kept b@corp.example held         what is in the store, all of it, as recipient and state
+last fault next-hop-down         the fault in the last log record, or `last reply 451`
 """
 
 import codecs
@@ -157,8 +157,15 @@ def _value(text: str) -> Any:
 def test_transcript(path, tmp_path):
     play = Play(path.read_text())
     patience = Patience(**{"command": 20.0, "data": 20.0, **play.tables["patience"]})
-    with rig(tmp_path, sink=ByteSink(play.features, play.answer), hop=play.hop, gateway=play.tables["gateway"],
-             policy=play.tables["policy"], patience=patience, **play.tables["listener"]) as it:
+    with rig(
+        tmp_path,
+        sink=ByteSink(play.features, play.answer),
+        hop=play.hop,
+        gateway=play.tables["gateway"],
+        policy=play.tables["policy"],
+        patience=patience,
+        **play.tables["listener"],
+    ) as it:
         player = Player(it)
         for number, line in enumerate(play.steps, 1):
             try:

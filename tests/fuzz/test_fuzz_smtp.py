@@ -11,19 +11,74 @@ from gateway_rig import rig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-ADDRESSES = st.sampled_from(["<a@b>", "<>", '<"x y"@z>', "<jörg@x>", "a@b", "<a@b", "<a\rb@c>", "<" + "l" * 900 + "@x>"])
-PARAMS = st.lists(st.sampled_from(["SIZE=1", "SIZE=99999999999", "BODY=8BITMIME", "SMTPUTF8", "RET=FULL", "ENVID=a+2Bb",
-                                   "NOTIFY=NEVER", "ORCPT=rfc822;a@b", "AUTH=<>", "X=\0", "=", "A" * 600]), max_size=3)
+ADDRESSES = st.sampled_from(
+    ["<a@b>", "<>", '<"x y"@z>', "<jörg@x>", "a@b", "<a@b", "<a\rb@c>", "<" + "l" * 900 + "@x>"]
+)
+PARAMS = st.lists(
+    st.sampled_from(
+        [
+            "SIZE=1",
+            "SIZE=99999999999",
+            "BODY=8BITMIME",
+            "SMTPUTF8",
+            "RET=FULL",
+            "ENVID=a+2Bb",
+            "NOTIFY=NEVER",
+            "ORCPT=rfc822;a@b",
+            "AUTH=<>",
+            "X=\0",
+            "=",
+            "A" * 600,
+        ]
+    ),
+    max_size=3,
+)
 COMMANDS = st.one_of(
-    st.sampled_from([b"EHLO x", b"HELO x", b"EHLO", b"RSET", b"NOOP", b"NOOP \x80\xff", b"VRFY a", b"HELP", b"", b" ",
-                     b"XFORWARD NAME=a ADDR=192.0.2.1", b"XFORWARD NAME=+0D+0AX", b"\0\0", b"MAIL", b"RCPT", b"DATA x",
-                     b"STARTTLS", b"y" * 3000]),
+    st.sampled_from(
+        [
+            b"EHLO x",
+            b"HELO x",
+            b"EHLO",
+            b"RSET",
+            b"NOOP",
+            b"NOOP \x80\xff",
+            b"VRFY a",
+            b"HELP",
+            b"",
+            b" ",
+            b"XFORWARD NAME=a ADDR=192.0.2.1",
+            b"XFORWARD NAME=+0D+0AX",
+            b"\0\0",
+            b"MAIL",
+            b"RCPT",
+            b"DATA x",
+            b"STARTTLS",
+            b"y" * 3000,
+        ]
+    ),
     st.builds(lambda a, p: f"MAIL FROM:{' '.join((a, *p))}".encode(), ADDRESSES, PARAMS),
     st.builds(lambda a, p: f"RCPT TO:{' '.join((a, *p))}".encode(), ADDRESSES, PARAMS),
     st.binary(max_size=60).map(lambda b: b.replace(b"\n", b"")),
 )
-BODIES = st.lists(st.sampled_from([b"Subject: x\r\n", b"\r\n", b".", b"\r", b"\n", b"\0", b"X-Gatepost-Verdict: ham\r\n",
-                                   b"Received: x\r\n" * 60, b"\xff\xfe", b"text", b"\r\n.", b"a" * 5000]), max_size=15)
+BODIES = st.lists(
+    st.sampled_from(
+        [
+            b"Subject: x\r\n",
+            b"\r\n",
+            b".",
+            b"\r",
+            b"\n",
+            b"\0",
+            b"X-Gatepost-Verdict: ham\r\n",
+            b"Received: x\r\n" * 60,
+            b"\xff\xfe",
+            b"text",
+            b"\r\n.",
+            b"a" * 5000,
+        ]
+    ),
+    max_size=15,
+)
 START = [b"EHLO x", b"MAIL FROM:<a@b>", b"RCPT TO:<c@d>"]
 
 
@@ -56,7 +111,7 @@ def test_a_session(gateway, steps):
         assert len(gateway.sink.received) - before == accepted
         wire = gateway.sink.raw
         assert not set(wire.replace(b"\r\n", b"")) & {0, 10, 13}
-        gateway.sink.raw = b""
+        gateway.sink.raw.clear()
 
 
 def deliver(client, body: bytes) -> int:

@@ -4,8 +4,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-EHLO = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES",
-        "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT")
+EHLO = (
+    "PIPELINING",
+    "SIZE 52428800",
+    "8BITMIME",
+    "SMTPUTF8",
+    "DSN",
+    "ENHANCEDSTATUSCODES",
+    "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT",
+)
 
 
 @dataclass
@@ -30,14 +37,15 @@ class ByteSink:
     through `answer` too. `delay` seconds pass before the reply to the dot.
     """
 
-    def __init__(self, features: tuple[str, ...] = EHLO,
-                 answer: Callable[[str], str | None] = lambda line: None) -> None:
+    def __init__(
+        self, features: tuple[str, ...] = EHLO, answer: Callable[[str], str | None] = lambda line: None
+    ) -> None:
         self.features = features
         self.answer = answer
         self.delay = 0.0
         self.received: list[Received] = []
         self.commands: list[str] = []
-        self.raw = b""
+        self.raw = bytearray()
         self.connections = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,14 +128,14 @@ class ByteSink:
                     await say(line, "502 5.5.2 what?")
 
     async def _message(self, reader: asyncio.StreamReader) -> bytes:
-        got = b"\r\n"
+        got = bytearray(b"\r\n")
         while not got.endswith(b"\r\n.\r\n"):
             piece = await reader.read(1 << 16)
             self.raw += piece
             if not piece or self.answer("TEXT") == "":
                 raise _HangUp
             got += piece
-        return got[2:-3]
+        return bytes(got[2:-3])
 
 
 class _HangUp(Exception):

@@ -142,17 +142,25 @@ class Rig:
 
     def kept(self) -> list[tuple[str, str]]:
         """(recipient, state) of everything in the store, in a new read transaction."""
+
         def read(store: Store) -> list[tuple[str, str]]:
             with store.reading() as connection:
-                return [tuple(row) for row in connection.execute(
-                    select(items.c.recipient, items.c.state).order_by(items.c.recipient))]
+                return [
+                    tuple(row)
+                    for row in connection.execute(
+                        select(items.c.recipient, items.c.state).order_by(items.c.recipient)
+                    )
+                ]
+
         return self.gateway._storing.submit(read, self.store).result(10)
 
     def kept_bodies(self) -> int:
         """How many messages the store has."""
+
         def read(store: Store) -> int:
             with store.reading() as connection:
                 return len(connection.execute(select(messages.c.id)).all())
+
         return self.gateway._storing.submit(read, self.store).result(10)
 
 
@@ -219,9 +227,17 @@ class Client:
 
 
 @contextlib.contextmanager
-def rig(folder: Path, *, sink: ByteSink | None = None, hop: str = "", gateway: dict[str, Any] | None = None,
-        policy: dict[str, Any] | None = None, timeouts: Timeouts | None = None, patience: Patience | None = None,
-        **listener: Any) -> Iterator[Rig]:
+def rig(
+    folder: Path,
+    *,
+    sink: ByteSink | None = None,
+    hop: str = "",
+    gateway: dict[str, Any] | None = None,
+    policy: dict[str, Any] | None = None,
+    timeouts: Timeouts | None = None,
+    patience: Patience | None = None,
+    **listener: Any,
+) -> Iterator[Rig]:
     """Run a gateway with one listener until the block ends. `hop` overrides the sink's address."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -234,17 +250,43 @@ def rig(folder: Path, *, sink: ByteSink | None = None, hop: str = "", gateway: d
     address = run(sink.start())
     kept = StoreSettings(url=f"sqlite:///{folder}/q.db", key_file=folder / "q.key")
     migrate(kept)
-    settings = Settings.model_validate({
-        "gateway": {"hostname": "gate.example", "state_dir": folder, "spool_dir": folder, "deadline": 10.0,
-                    **(gateway or {})},
-        "listener": [{"name": "in", "listen": "127.0.0.1:1", "mode": "before-queue", "direction": "inbound",
-                      "stage": "keep", "policy": "p", **listener, "next_hop": hop or address}],
-        "policy": {"p": policy or {}},
-    })
+    settings = Settings.model_validate(
+        {
+            "gateway": {
+                "hostname": "gate.example",
+                "state_dir": folder,
+                "spool_dir": folder,
+                "deadline": 10.0,
+                **(gateway or {}),
+            },
+            "listener": [
+                {
+                    "name": "in",
+                    "listen": "127.0.0.1:1",
+                    "mode": "before-queue",
+                    "direction": "inbound",
+                    "stage": "keep",
+                    "policy": "p",
+                    **listener,
+                    "next_hop": hop or address,
+                }
+            ],
+            "policy": {"p": policy or {}},
+        }
+    )
     store, events, metrics = Store.open(kept), Recorder(), Counter()
     screener, verdicts, tracer = ScreenerStandIn(), Verdicts(), Tracer(KEY)
-    made = Gateway(settings, screener, store, events, metrics, tracer=tracer, decide=verdicts,
-                   timeouts=timeouts or Timeouts(2, 3, 3, 5), patience=patience)
+    made = Gateway(
+        settings,
+        screener,
+        store,
+        events,
+        metrics,
+        tracer=tracer,
+        decide=verdicts,
+        timeouts=timeouts or Timeouts(2, 3, 3, 5),
+        patience=patience,
+    )
 
     async def listen() -> asyncio.Server:
         return await loop.create_server(made.factory(settings.listener[0]), "127.0.0.1", 0)

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from milter.data import Disconnected, DotReader, Inbox, LineTooLong
 from milter.next_hop import UnsendableError, dot_stuffed
 from model.mail import MEMORY_LIMIT, RawWriter
 
-CLEAN = st.lists(st.sampled_from([b"", b".", b"..", b".a", b"a.", b"text", b"\xff\x80", b"a" * 2000]), max_size=12).map(
-    lambda lines: b"".join(line + b"\r\n" for line in lines))
-HOSTILE = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"a", b"\0", b"\r\n.", b"\r\n.\r\n"]),
-                   max_size=25).map(b"".join)
+CLEAN = st.lists(
+    st.sampled_from([b"", b".", b"..", b".a", b"a.", b"text", b"\xff\x80", b"a" * 2000]), max_size=12
+).map(lambda lines: b"".join(line + b"\r\n" for line in lines))
+HOSTILE = st.lists(
+    st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"a", b"\0", b"\r\n.", b"\r\n.\r\n"]), max_size=25
+).map(b"".join)
 
 
 def cut(data: bytes, points: list[int]) -> Iterator[bytes]:
@@ -55,9 +58,9 @@ def test_cutting_the_stream_never_changes_what_is_read(data, points):
 
 @given(HOSTILE)
 def test_the_end_is_the_first_crlf_dot_crlf_and_no_other(data):
-    content, rest, dots = read(iter([data + b"\r\n.\r\n"]))
+    _, rest, dots = read(iter([data + b"\r\n.\r\n"]))
     end = (b"\r\n" + data + b"\r\n.\r\n").index(b"\r\n.\r\n")
-    assert rest == (data + b"\r\n.\r\n")[end + 3:]
+    assert rest == (data + b"\r\n.\r\n")[end + 3 :]
     body = (b"\r\n" + data)[2:end]
     assert dots.nul == (b"\0" in body)
     assert (dots.bare_cr or dots.bare_lf) == (set(body.replace(b"\r\n", b"")) & {10, 13} != set())
@@ -74,10 +77,18 @@ def test_only_crlf_line_ends_are_ever_sent(data, points):
     assert (b"\r\n" + wire).find(b"\r\n.\r\n") == len(wire) - 3  # the message has one end
 
 
-@pytest.mark.parametrize(("message", "wire"), [
-    (b"", b""), (b".", b"..\r\n"), (b"a", b"a\r\n"), (b".\r\n", b"..\r\n"), (b"a\r\n.b\r\n", b"a\r\n..b\r\n"),
-    (b"\r\n", b"\r\n"), (b"\r\n.\r\n", b"\r\n..\r\n"),
-])
+@pytest.mark.parametrize(
+    ("message", "wire"),
+    [
+        (b"", b""),
+        (b".", b"..\r\n"),
+        (b"a", b"a\r\n"),
+        (b".\r\n", b"..\r\n"),
+        (b"a\r\n.b\r\n", b"a\r\n..b\r\n"),
+        (b"\r\n", b"\r\n"),
+        (b"\r\n.\r\n", b"\r\n..\r\n"),
+    ],
+)
 def test_stuffing(message, wire):
     assert b"".join(dot_stuffed([message])) == wire
 

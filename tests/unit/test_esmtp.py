@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from milter import xtext
 from milter.announce import HEADROOM, announced, feature_lines
 from milter.esmtp import ParameterError, Path, declared_size, mail_params, parse_path, rcpt_params
@@ -11,22 +12,42 @@ from milter.xforward import Forwarded, ForwardError, words
 FULL = {"SIZE": "", "8BITMIME": "", "SMTPUTF8": "", "DSN": ""}
 
 
-@pytest.mark.parametrize(("text", "address", "params"), [
-    ("FROM:<a@b>", "a@b", ()), ("from: <>", "", ()), ("FROM:<a@b>  SIZE=1 X-Y", "a@b", ("SIZE=1", "X-Y")),
-    ('FROM:<"a>b \\" c"@d>', '"a>b \\" c"@d', ()), ("FROM:<@x,@y:a@b> ENVID=a+2Bb", "@x,@y:a@b", ("ENVID=a+2Bb",)),
-    ("FROM:<jörg@x> SMTPUTF8", "jörg@x", ("SMTPUTF8",)), ("FROM:<\udcff@x>", "\udcff@x", ()),
-])
+@pytest.mark.parametrize(
+    ("text", "address", "params"),
+    [
+        ("FROM:<a@b>", "a@b", ()),
+        ("from: <>", "", ()),
+        ("FROM:<a@b>  SIZE=1 X-Y", "a@b", ("SIZE=1", "X-Y")),
+        ('FROM:<"a>b \\" c"@d>', '"a>b \\" c"@d', ()),
+        ("FROM:<@x,@y:a@b> ENVID=a+2Bb", "@x,@y:a@b", ("ENVID=a+2Bb",)),
+        ("FROM:<jörg@x> SMTPUTF8", "jörg@x", ("SMTPUTF8",)),
+        ("FROM:<\udcff@x>", "\udcff@x", ()),
+    ],
+)
 def test_good_paths(text, address, params):
     assert parse_path(text, "FROM:") == Path(address, params)
 
 
-@pytest.mark.parametrize(("text", "fault"), [
-    ("", "syntax"), ("TO:<a@b>", "syntax"), ("FROM:a@b", "bad-address"), ("FROM:<a@b", "bad-address"),
-    ("FROM:<a b@c>", "bad-address"), ("FROM:<<a@b>>", "bad-address"), ("FROM:<a@b>>", "syntax"),
-    ("FROM:<a@b>SIZE=1", "syntax"), ("FROM:<a@b> SIZE=", "syntax"), ("FROM:<a@b> =1", "syntax"),
-    ("FROM:<a@b> X=a=b", None), ("FROM:<a@b> RET=HDRS ret=FULL", "syntax"), ("FROM:<a(c)@b\x01>", "bad-address"),
-    ("FROM:<" + "a" * 801 + ">", "bad-address"), ("FROM:<a@b> " + " ".join(f"X{n}=1" for n in range(21)), "syntax"),
-])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "syntax"),
+        ("TO:<a@b>", "syntax"),
+        ("FROM:a@b", "bad-address"),
+        ("FROM:<a@b", "bad-address"),
+        ("FROM:<a b@c>", "bad-address"),
+        ("FROM:<<a@b>>", "bad-address"),
+        ("FROM:<a@b>>", "syntax"),
+        ("FROM:<a@b>SIZE=1", "syntax"),
+        ("FROM:<a@b> SIZE=", "syntax"),
+        ("FROM:<a@b> =1", "syntax"),
+        ("FROM:<a@b> X=a=b", None),
+        ("FROM:<a@b> RET=HDRS ret=FULL", "syntax"),
+        ("FROM:<a(c)@b\x01>", "bad-address"),
+        ("FROM:<" + "a" * 801 + ">", "bad-address"),
+        ("FROM:<a@b> " + " ".join(f"X{n}=1" for n in range(21)), "syntax"),
+    ],
+)
 def test_bad_paths(text, fault):
     if fault is None:
         assert parse_path(text, "FROM:").params == ("X=a=b",)  # ORCPT may hold "=" in practice
@@ -46,15 +67,25 @@ def test_reading_a_path_never_fails_otherwise(text):
     assert not {"\r", "\n", "\0"} & set(path.address + "".join(path.params))
 
 
-@pytest.mark.parametrize(("params", "capabilities", "result"), [
-    (("SIZE=5", "body=8bitmime", "SMTPUTF8", "RET=hdrs", "ENVID=Aa+2B"), FULL,
-     ("SIZE=5", "body=8bitmime", "SMTPUTF8", "RET=hdrs", "ENVID=Aa+2B")),
-    (("SIZE=5", "BODY=7BIT", "AUTH=<>"), {}, ()),
-    (("BODY=8BITMIME",), {}, "no-8bitmime"), (("SMTPUTF8",), {}, "no-smtputf8"),
-    (("SMTPUTF8=1",), FULL, "syntax"), (("SIZE=x",), FULL, "syntax"), (("SIZE=²",), FULL, "syntax"),
-    (("RET=FULL",), {}, "unknown-parameter"), (("BODY=BINARYMIME",), FULL, "unknown-parameter"),
-    (("HOLDFOR=5",), FULL, "unknown-parameter"),
-])
+@pytest.mark.parametrize(
+    ("params", "capabilities", "result"),
+    [
+        (
+            ("SIZE=5", "body=8bitmime", "SMTPUTF8", "RET=hdrs", "ENVID=Aa+2B"),
+            FULL,
+            ("SIZE=5", "body=8bitmime", "SMTPUTF8", "RET=hdrs", "ENVID=Aa+2B"),
+        ),
+        (("SIZE=5", "BODY=7BIT", "AUTH=<>"), {}, ()),
+        (("BODY=8BITMIME",), {}, "no-8bitmime"),
+        (("SMTPUTF8",), {}, "no-smtputf8"),
+        (("SMTPUTF8=1",), FULL, "syntax"),
+        (("SIZE=x",), FULL, "syntax"),
+        (("SIZE=²",), FULL, "syntax"),
+        (("RET=FULL",), {}, "unknown-parameter"),
+        (("BODY=BINARYMIME",), FULL, "unknown-parameter"),
+        (("HOLDFOR=5",), FULL, "unknown-parameter"),
+    ],
+)
 def test_mail_parameters(params, capabilities, result):
     path = Path("a@b", params)
     if isinstance(result, str):
@@ -117,10 +148,18 @@ def test_xforward_says_only_what_was_announced():
     assert words(attributes, "") == ()
 
 
-@pytest.mark.parametrize(("theirs", "limit", "size"), [
-    ({"SIZE": "100000"}, 50, "50"), ({"SIZE": "100000"}, 200000, str(100000 - HEADROOM)), ({"SIZE": "0"}, 50, "50"),
-    ({"SIZE": ""}, 50, "50"), ({"SIZE": "nonsense"}, 50, "50"), ({"SIZE": "10"}, 0, "1"), ({"SIZE": ""}, 0, ""),
-])
+@pytest.mark.parametrize(
+    ("theirs", "limit", "size"),
+    [
+        ({"SIZE": "100000"}, 50, "50"),
+        ({"SIZE": "100000"}, 200000, str(100000 - HEADROOM)),
+        ({"SIZE": "0"}, 50, "50"),
+        ({"SIZE": ""}, 50, "50"),
+        ({"SIZE": "nonsense"}, 50, "50"),
+        ({"SIZE": "10"}, 0, "1"),
+        ({"SIZE": ""}, 0, ""),
+    ],
+)
 def test_size_is_the_smaller_limit(theirs, limit, size):
     assert announced(theirs, limit) == {"SIZE": size}
 

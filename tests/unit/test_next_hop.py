@@ -11,12 +11,16 @@ from model.mail import Envelope, Recipient
 
 SHORT = Timeouts(0.5, 0.5, 0.5, 0.5)
 MAIL = b"Subject: x\r\n\r\n.dot\r\n..\r\ntext\r\n"
-ENVELOPE = Envelope("a@client.example", (Recipient("b@corp.example", ("NOTIFY=NEVER",)), Recipient("c@corp.example")),
-                    ("RET=HDRS", "ENVID=Ab+2B"))
+ENVELOPE = Envelope(
+    "a@client.example",
+    (Recipient("b@corp.example", ("NOTIFY=NEVER",)), Recipient("c@corp.example")),
+    ("RET=HDRS", "ENVID=Ab+2B"),
+)
 
 
 def talk(scenario, **sink):
     """Run `scenario(hop, sink)` with a connected client."""
+
     async def run():
         it = ByteSink(**sink)
         hop = None
@@ -28,6 +32,7 @@ def talk(scenario, **sink):
                 hop.abort()
             await it.stop()
             await asyncio.sleep(0.01)
+
     return asyncio.run(run())
 
 
@@ -40,8 +45,12 @@ async def send(hop, chunks=(MAIL,)):
 def test_capabilities_are_as_announced():
     async def scenario(hop, sink):
         return hop.capabilities
+
     assert talk(scenario, features=("size 100", "8BITMIME", "XFORWARD NAME ADDR")) == {
-        "SIZE": "100", "8BITMIME": "", "XFORWARD": "NAME ADDR"}
+        "SIZE": "100",
+        "8BITMIME": "",
+        "XFORWARD": "NAME ADDR",
+    }
     many = tuple(f"X{n}" for n in range(60))
     assert len(talk(scenario, features=many)) == 60
 
@@ -52,14 +61,16 @@ def test_several_transactions_use_one_connection():
             assert (await send(hop)).queued_as == f"SINK{n}"
         await hop.quit()
         return [r.data for r in sink.received], sink.connections
+
     assert talk(scenario) == ([MAIL] * 3, 1)
 
 
 def test_octets_are_the_same_in_whatever_pieces_they_come():
     async def scenario(hop, sink):
         for size in (1, 2, 3, 7):
-            assert (await send(hop, [MAIL[at: at + size] for at in range(0, len(MAIL), size)])).positive
+            assert (await send(hop, [MAIL[at : at + size] for at in range(0, len(MAIL), size)])).positive
         return {r.wire for r in sink.received}
+
     assert talk(scenario) == {MAIL.replace(b"\r\n.", b"\r\n..")}
 
 
@@ -71,6 +82,7 @@ def test_a_message_with_other_line_ends_is_not_sent(bad):
         await asyncio.sleep(0.05)
         assert hop.closed
         assert sink.received == [] and b"\n" not in sink.raw.replace(b"\r\n", b"")
+
     talk(scenario)
 
 
@@ -85,16 +97,20 @@ def test_a_connection_lost_before_the_dot_is_no_delivery(at):
             assert not caught.value.after_dot
         finally:
             await sink.stop()
+
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("sink", [{"answer": lambda line: "" if line == "BODY" else None}, {}], ids=["lost", "silent"])
+@pytest.mark.parametrize(
+    "sink", [{"answer": lambda line: "" if line == "BODY" else None}, {}], ids=["lost", "silent"]
+)
 def test_no_reply_to_the_dot_is_told_apart(sink):
     async def scenario(hop, it):
         it.delay = 0 if sink else 2
         with pytest.raises(HopError) as caught:
             await send(hop)
         assert caught.value.after_dot
+
     talk(scenario, **sink)
 
 
@@ -102,34 +118,60 @@ def test_before_dot_can_still_stop_everything():
     async def scenario(hop, sink):
         def too_late():
             raise RuntimeError("deadline")
+
         assert (await hop.mail("a@client.example")).positive
         assert (await hop.rcpt("b@corp.example")).positive
         with pytest.raises(RuntimeError):
             await hop.data([MAIL], too_late)
         await asyncio.sleep(0.05)
         return sink.received
+
     assert talk(scenario) == []
 
 
-@pytest.mark.parametrize("nonsense", [
-    "25 x", "abc", "250-a\r\n251 b", "1000 x", "99 x", "150 x", "2500", "250_x", "\r\n", "-250 x", "250-x\r\nhello",
-    "250-" + "x" * 5000 + "\r\n250 y", "\r\n".join(["250-x"] * 129) + "\r\n250 y", "²50 x", "600 x",
-])
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "25 x",
+        "abc",
+        "250-a\r\n251 b",
+        "1000 x",
+        "99 x",
+        "150 x",
+        "2500",
+        "250_x",
+        "\r\n",
+        "-250 x",
+        "250-x\r\nhello",
+        "250-" + "x" * 5000 + "\r\n250 y",
+        "\r\n".join(["250-x"] * 129) + "\r\n250 y",
+        "²50 x",
+        "600 x",
+    ],
+)
 def test_what_is_no_reply_ends_the_connection(nonsense):
     async def scenario(hop, sink):
         with pytest.raises(HopError):
             await hop.mail("a@client.example")
         assert hop.closed
+
     talk(scenario, answer=lambda line: nonsense if line.startswith("MAIL") else None)
 
 
-@pytest.mark.parametrize(("odd", "code", "lines"), [
-    ("250", 250, ("",)), ("250 ", 250, ("",)), ("250-a\r\n250-b\r\n250", 250, ("a", "b", "")), ("250 x\r", 250, ("x",)),
-])
+@pytest.mark.parametrize(
+    ("odd", "code", "lines"),
+    [
+        ("250", 250, ("",)),
+        ("250 ", 250, ("",)),
+        ("250-a\r\n250-b\r\n250", 250, ("a", "b", "")),
+        ("250 x\r", 250, ("x",)),
+    ],
+)
 def test_odd_replies_that_are_valid(odd, code, lines):
     async def scenario(hop, sink):
         answer = await hop.mail("a@client.example")
         return answer.code, answer.lines
+
     assert talk(scenario, answer=lambda line: odd if line.startswith("MAIL") else None) == (code, lines)
 
 
@@ -142,6 +184,7 @@ def test_a_next_hop_that_does_not_want_us(refused):
                 await NextHop.connect(Endpoint.parse(await sink.start()), "gate.example", SHORT)
         finally:
             await sink.stop()
+
     asyncio.run(scenario())
 
 
@@ -151,6 +194,7 @@ def test_a_command_is_one_line():
             with pytest.raises(ValueError, match="one line"):
                 await hop.mail(bad)
         return sink.commands
+
     assert talk(scenario) == ["EHLO gate.example"]
 
 
@@ -161,6 +205,7 @@ def test_unix_sockets(tmp_path):
         answer = await send_message(Endpoint.parse(place), ENVELOPE, [MAIL], helo="gate.example", timeouts=SHORT)
         await sink.stop()
         return answer.positive, sink.received[0].data
+
     assert asyncio.run(scenario()) == (True, MAIL)
 
 
@@ -168,6 +213,7 @@ def test_nobody_there():
     async def scenario():
         with pytest.raises(HopError, match=r"cannot connect to \[::1\]:1: "):
             await NextHop.connect(Endpoint.parse("[::1]:1"), "gate.example", SHORT)
+
     asyncio.run(scenario())
 
 
@@ -175,10 +221,12 @@ def release(**sink):
     async def scenario():
         it = ByteSink(**sink)
         place = Endpoint.parse(await it.start())
-        answer = await send_message(place, ENVELOPE, [MAIL], helo="gate.example", attributes={"SOURCE": "REMOTE"},
-                                    timeouts=SHORT)
+        answer = await send_message(
+            place, ENVELOPE, [MAIL], helo="gate.example", attributes={"SOURCE": "REMOTE"}, timeouts=SHORT
+        )
         await it.stop()
         return answer, it
+
     return asyncio.run(scenario())
 
 

@@ -1,6 +1,7 @@
 """From verdicts to deeds: the whole table of stage, mode and setting."""
 
 import pytest
+
 from milter.replies import AFTER_QUEUE, BEFORE_QUEUE, Event
 from milter.settle import plan
 from model.verdict import Reason, Route, Stage, Verdict
@@ -21,27 +22,33 @@ def test_observing_delivers_everything(mode, unscored, routes):
     assert got.unscanned is (U in routes)
 
 
-@pytest.mark.parametrize(("stage", "mode", "routes", "deliver", "keep", "refuse"), [
-    (Stage.KEEP, BEFORE_QUEUE, (D, D), (0, 1), (), None),
-    (Stage.KEEP, BEFORE_QUEUE, (D, Q, H), (0,), (1, 2), None),
-    (Stage.KEEP, BEFORE_QUEUE, (R, R), (), (0, 1), None),
-    (Stage.REJECT, BEFORE_QUEUE, (R, R), (), (), Event.REJECTED),
-    (Stage.REJECT, BEFORE_QUEUE, (R, Q), (), (0, 1), None),
-    (Stage.REJECT, BEFORE_QUEUE, (R, D), (1,), (0,), None),
-    (Stage.REJECT, AFTER_QUEUE, (R, R), (), (0, 1), None),
-])
+@pytest.mark.parametrize(
+    ("stage", "mode", "routes", "deliver", "keep", "refuse"),
+    [
+        (Stage.KEEP, BEFORE_QUEUE, (D, D), (0, 1), (), None),
+        (Stage.KEEP, BEFORE_QUEUE, (D, Q, H), (0,), (1, 2), None),
+        (Stage.KEEP, BEFORE_QUEUE, (R, R), (), (0, 1), None),
+        (Stage.REJECT, BEFORE_QUEUE, (R, R), (), (), Event.REJECTED),
+        (Stage.REJECT, BEFORE_QUEUE, (R, Q), (), (0, 1), None),
+        (Stage.REJECT, BEFORE_QUEUE, (R, D), (1,), (0,), None),
+        (Stage.REJECT, AFTER_QUEUE, (R, R), (), (0, 1), None),
+    ],
+)
 def test_stages(stage, mode, routes, deliver, keep, refuse):
     got = plan(verdicts(*routes), stage=stage, mode=mode, on_unscored="tempfail")
     assert (got.deliver, got.keep, got.refuse) == (deliver, keep, refuse)
 
 
-@pytest.mark.parametrize(("setting", "routes", "deliver", "keep", "refuse", "unscanned"), [
-    ("tempfail", (U, U), (), (), Event.UNSCORED, False),
-    ("tempfail", (U, Q), (), (), Event.UNSCORED, False),
-    ("hold", (U, D), (1,), (0,), None, False),
-    ("deliver", (U, Q), (0,), (1,), None, True),
-    ("deliver", (U, U), (0, 1), (), None, True),
-])
+@pytest.mark.parametrize(
+    ("setting", "routes", "deliver", "keep", "refuse", "unscanned"),
+    [
+        ("tempfail", (U, U), (), (), Event.UNSCORED, False),
+        ("tempfail", (U, Q), (), (), Event.UNSCORED, False),
+        ("hold", (U, D), (1,), (0,), None, False),
+        ("deliver", (U, Q), (0,), (1,), None, True),
+        ("deliver", (U, U), (0, 1), (), None, True),
+    ],
+)
 def test_without_a_score_the_setting_decides(setting, routes, deliver, keep, refuse, unscanned):
     got = plan(verdicts(*routes), stage=Stage.KEEP, mode=BEFORE_QUEUE, on_unscored=setting)
     assert (got.deliver, got.keep, got.refuse, got.unscanned) == (deliver, keep, refuse, unscanned)

@@ -1,6 +1,7 @@
 """The trace field: only we can make one, and mail that goes round is noticed."""
 
 import pytest
+
 from milter.trace import KEY_BYTES, RECEIVED_LIMIT, Tracer, load_key, new_id
 from model.mail import RawMessage
 
@@ -20,10 +21,18 @@ def test_our_own_field_is_known_again_even_folded():
     assert tracer.ours(field.replace(" ", "\r\n\t").replace("Trace:\r\n\t", "trace : ").encode()) == ("in-1", trace)
 
 
-@pytest.mark.parametrize("change", [
-    lambda f: f[:-1] + ("0" if f[-1] != "0" else "1"), lambda f: f.replace(" in ", " out "), lambda f: f + "0",
-    lambda f: f.replace("v1", "v2"), lambda f: "X-Other" + f, lambda f: "", lambda f: f.replace("Trace", "Verdict"),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f[:-1] + ("0" if f[-1] != "0" else "1"),
+        lambda f: f.replace(" in ", " out "),
+        lambda f: f + "0",
+        lambda f: f.replace("v1", "v2"),
+        lambda f: "X-Other" + f,
+        lambda f: "",
+        lambda f: f.replace("Trace", "Verdict"),
+    ],
+)
 def test_a_changed_field_is_not_ours(change):
     tracer = Tracer(KEY)
     assert tracer.ours(change(tracer.field("in", new_id())).encode()) is None

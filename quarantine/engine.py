@@ -56,10 +56,15 @@ def make_engine(settings: StoreSettings) -> Engine:
 
 
 def make_database_file(path: Path) -> None:
-    """Make the empty file with mode 0600 where there is none. Raises StoreError."""
+    """Make the empty file with mode 0600 where there is none, and close one that is open to others. StoreError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(fd).st_mode & 0o077:
+                os.fchmod(fd, 0o600)  # SQLite gives its -wal and -shm files the mode of this one
+        finally:
+            os.close(fd)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise StoreFull(f"{path}: no room left on the disk") from None

@@ -1,7 +1,11 @@
 """Release: exact bytes, one header, never twice, and honest about what is not known."""
 
+import signal
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from kept_mail import RAW, START, Clock, keep, mail, new_store, store_settings
@@ -15,7 +19,7 @@ from quarantine.errors import StoreError, WrongState
 from quarantine.item import Action, State
 from quarantine.release import NotSent, release, released_header, settle
 from quarantine.search import get, history
-from quarantine.store import Store
+from quarantine.store import Store, utc_now
 
 
 @dataclass
@@ -274,6 +278,80 @@ def test_eight_people_at_once_release_once(tmp_path):
     assert len(refused) == 7 * 20
     with Store.open(store_settings(tmp_path)) as store:
         assert {get(store, item).item.state for item in wanted} == {State.RELEASED}
+
+
+CUT_OFF = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from kept_mail import store_settings
+from quarantine.release import release
+from quarantine.store import Store
+
+def send(envelope, chunks):
+    list(chunks)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with Store.open(store_settings(Path(sys.argv[1]))) as store:
+    release(store, sys.argv[3], send, by="mona")
+"""
+
+
+def test_a_process_killed_amid_a_release_leaves_it_to_be_seen(tmp_path):
+    with new_store(tmp_path, utc_now) as store:
+        item = keep(store)
+        support = str(Path(sys.modules["kept_mail"].__file__).parent)
+        done = subprocess.run([sys.executable, "-c", CUT_OFF, str(tmp_path), support, item])
+
+        assert done.returncode == -signal.SIGKILL
+        found = get(store, item).item
+        assert (found.state, found.before) == (State.RELEASING, State.QUARANTINED)
+        with pytest.raises(WrongState, match="is being released since"):
+            release(store, item, Port(), by="otto")
+
+
+ONE_OF_MANY = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from kept_mail import store_settings
+from quarantine.errors import WrongState
+from quarantine.release import release
+from quarantine.store import Store
+
+class Answer:
+    code, text = 250, "250 Ok"
+
+def send(envelope, chunks):
+    list(chunks)
+    with open(Path(sys.argv[1]) / "sent", "a") as log:
+        log.write(envelope.recipients[0].address + "\\n")
+    return Answer
+
+sys.stdin.readline()
+with Store.open(store_settings(Path(sys.argv[1]))) as store:
+    for item in sys.argv[3:]:
+        try:
+            release(store, item, send, by="mona")
+        except WrongState:
+            pass
+"""
+
+
+def test_four_processes_at_once_release_once(tmp_path):
+    with new_store(tmp_path) as store:
+        wanted = [keep(store, mail(RAW, f"r{n}@here.example")) for n in range(25)]
+    support = str(Path(sys.modules["kept_mail"].__file__).parent)
+    children = [
+        subprocess.Popen([sys.executable, "-c", ONE_OF_MANY, str(tmp_path), support, *wanted], stdin=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for child in children:
+        child.stdin.write(b"go\n")
+        child.stdin.close()
+
+    assert [child.wait(60) for child in children] == [0] * 4
+    assert sorted((tmp_path / "sent").read_text().split()) == sorted(f"r{n}@here.example" for n in range(25))
 
 
 def test_the_header_holds_no_address_and_no_line_of_its_own():

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from model.mail import Mail, RawWriter
 from model.verdict import Route
+from quarantine import moves
 from quarantine.errors import StoreError, StoreFull
 from quarantine.item import State
 from quarantine.migrate import migrate
@@ -153,6 +154,24 @@ def test_the_files_are_for_their_owner_only(tmp_path):
 
     assert set(modes) == {"q.db", "q.db-wal", "q.db-shm", "q.key"}
     assert set(modes.values()) == {0o600}
+
+
+def test_a_database_that_is_open_to_others_is_closed_at_the_next_start(tmp_path):
+    new_store(tmp_path).close()
+    (tmp_path / "q.db").chmod(0o644)
+
+    migrate(store_settings(tmp_path))
+
+    assert (tmp_path / "q.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_was_done_is_never_rewritten(tmp_path):
+    """Not by us, for there is no function for it, and not by others who open the database."""
+    with new_store(tmp_path) as store:
+        moves.reject(store, keep(store), by="mona", reason="bad")
+
+        with pytest.raises(StoreError), store.writing() as connection:
+            connection.execute(text("UPDATE reviews SET by = 'eve'"))
 
 
 def test_sqlite_is_set_up_for_durability(tmp_path):

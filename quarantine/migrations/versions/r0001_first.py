@@ -58,6 +58,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["item_id"], ["items.id"], name="fk_reviews_item_id", ondelete="CASCADE"),
     )
     op.create_index("ix_reviews_item_id", "reviews", ["item_id"])
+    if op.get_context().dialect.name == "sqlite":
+        op.execute(
+            "CREATE TRIGGER reviews_are_only_added BEFORE UPDATE ON reviews "
+            "BEGIN SELECT RAISE(ABORT, 'what was done is never rewritten'); END"
+        )
     op.create_table(
         "positions",
         sa.Column("reviewer", sa.String(200), nullable=False),

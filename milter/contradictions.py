@@ -29,6 +29,9 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
             taker = settings.listener[places[listener.next_hop]].name
             expected = f'an address that is not our own listener "{taker}" (mail would go in a circle)'
             yield f"listener[{at}].next_hop", expected, str(listener.next_hop)
+    if (release := Endpoint.parse(settings.quarantine.release_to)) in places:
+        expected = "a port of Postfix that takes released mail unscreened, not our own listener"
+        yield "quarantine.release_to", expected, str(release)
     if settings.metrics.listen and Endpoint.parse(settings.metrics.listen) in places:
         yield "metrics.listen", "an address that no listener uses", settings.metrics.listen
 

@@ -75,18 +75,33 @@ def _bind_unix(listener: ListenerSettings) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         sock.bind(str(path))
-        if listener.socket_group:
-            try:
-                group = grp.getgrnam(listener.socket_group).gr_gid
-            except KeyError:
-                raise KeyError(f'there is no group "{listener.socket_group}" (socket_group)') from None
-            os.chown(path, -1, group)
-        path.chmod(int(listener.socket_mode, 8))
+        _permit(listener)
         sock.listen(BACKLOG)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def permit(listener: ListenerSettings) -> None:
+    """Give the file of a unix socket the group and mode of the settings; others have none. Raises ListenError."""
+    try:
+        _permit(listener)
+    except (OSError, KeyError) as error:
+        where = f"listener {listener.name}: cannot set who may use {listener.listen}"
+        raise ListenError(f"{where}: {_why(error)}") from None
+
+
+def _permit(listener: ListenerSettings) -> None:
+    if not listener.listen.path:
+        return
+    if listener.socket_group:
+        try:
+            group = grp.getgrnam(listener.socket_group).gr_gid
+        except KeyError:
+            raise KeyError(f'there is no group "{listener.socket_group}" (socket_group)') from None
+        os.chown(listener.listen.path, -1, group)
+    Path(listener.listen.path).chmod(int(listener.socket_mode, 8))
 
 
 def _remove_stale(path: Path) -> None:

@@ -83,7 +83,9 @@ class GatewaySettings(Table):
     """[gateway]: the process and its limits."""
 
     hostname: str = Field(
-        default="", description="name we greet with and sign trace headers as; empty is the machine's"
+        default="",
+        pattern=r"^[A-Za-z0-9.-]{0,255}$",
+        description="name we greet with; empty is the machine's own. Nothing is looked up in the DNS",
     )
     workers: int = Field(
         default=0, strict=True, ge=0, le=256, description="worker processes; 0 is one for each core we may use"
@@ -136,7 +138,7 @@ class GatewaySettings(Table):
     @property
     def name(self) -> str:
         """The host name we greet with and sign as: the configured one or the machine's."""
-        return self.hostname or socket.getfqdn()
+        return self.hostname or socket.gethostname()
 
     @property
     def worker_count(self) -> int:

@@ -199,12 +199,13 @@ def main() -> int:
         clients.start()
         done = kill_loop(it, given.kills, given.pause, random.Random(given.seed))
         took = time.monotonic() - begun
+        under_fire = len(clients.answered)
         clients.stop()
         it.stop()
         delivered = Counter(number_of(got.data) for got in sink.sink.received)
         quarantined = Counter(kept(it))
     sink.close()
-    return report(clients, done, took, delivered, quarantined)
+    return report(clients, done, round(under_fire / took, 1), round(took, 1), delivered, quarantined)
 
 
 def middle_score(it: Serving, sink: Sink) -> float:
@@ -216,13 +217,14 @@ def middle_score(it: Serving, sink: Sink) -> float:
     return (scores[1] + scores[2]) / 2
 
 
-def report(clients: Clients, done: Counter[str], took: float, delivered: Counter[int], kept_: Counter[int]) -> int:
+def report(clients: Clients, done: Counter[str], rate: float, took: float,
+           delivered: Counter[int], kept_: Counter[int]) -> int:  # fmt: skip
     """Print one JSON object; return 1 if a message is lost."""
     answered = set(clients.answered)
     lost = sorted(answered - delivered.keys() - kept_.keys())
     print(json.dumps({
-        "kills": dict(done), "seconds": round(took, 1), "messages": len(clients.attempts),
-        "answered_250": len(answered), "rate": round(len(answered) / took, 1),
+        "kills": dict(done), "seconds": took, "answered_a_second_between_kills": rate,
+        "messages": len(clients.attempts), "answered_250": len(answered),
         "sent_again": sum(n - 1 for n in clients.attempts.values()),
         "refusals": dict(clients.refusals.most_common(8)),
         "delivered": len(delivered), "delivered_twice": sum(n - 1 for n in delivered.values()),

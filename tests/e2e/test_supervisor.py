@@ -369,8 +369,8 @@ class TestRefusals:
 
 
 def everybody_may_run(path: Path) -> bool:
-    """Whether another account can reach and run a file."""
-    return all(place.stat().st_mode & 0o005 == 0o005 for place in (path, *path.parents))
+    """Whether another account can reach and read a file."""
+    return path.stat().st_mode & 0o004 != 0 and all(place.stat().st_mode & 0o005 == 0o005 for place in path.parents)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change to another account")

@@ -24,7 +24,7 @@ from milter.endpoint import Endpoint
 from milter.events import LogEvents, log_key
 from milter.health import HealthServer
 from milter.housekeeping import Housekeeper
-from milter.listen import ListenError, bind, remove_socket_file
+from milter.listen import ListenError, bind, permit, remove_socket_file
 from milter.metrics import Totals
 from milter.notify import notify, reloading
 from milter.prepare import StartError, check_writable, drop_privileges, make_folders, take_lock
@@ -108,8 +108,8 @@ class Supervisor:
     async def _start(self) -> None:
         begun = time.monotonic()
         settings = self._settings
-        os.umask(0o077)
         make_folders(settings.gateway)
+        os.umask(0o077)
         self._lock = take_lock(settings.gateway.state_dir)
         try:
             for listener in settings.listener:
@@ -203,12 +203,17 @@ class Supervisor:
             if listener.listen not in self._bound:
                 self._bound[listener.listen] = (bind(listener), listener)
                 self._events.note("info", "listening", listener=listener.name, address=str(listener.listen))
+            else:
+                permit(listener)
 
     async def _exchange(self, generation: Generation) -> None:
         """Bring the new generation up and send the old one home. Raises before anything of the old is touched."""
         settings = generation.settings
-        async with asyncio.timeout(READY_LIMIT):
-            model = await (await self._crew.start(generation, go=True)).ready
+        try:
+            async with asyncio.timeout(READY_LIMIT):
+                model = await (await self._crew.start(generation, go=True)).ready
+        except TimeoutError:
+            raise WorkerRefused(f"the new worker was not ready after {READY_LIMIT:.0f} seconds") from None
         await self._open_health_again(settings)
         events = self._log(settings)
         old = self._current

@@ -140,6 +140,9 @@ class Contents:
         for code in page.defects:
             self.flag(code)
         known = {link.href for link in page.links}
+        for link in page.links:  # an address that is shown as a link's text is no link of its own
+            if link.kind == "anchor" and "." in link.shown:
+                known.update(urls.clean(url)[0] for url in urls.find(link.shown, 5))
         self.html |= bool(page.text)
         self._links(page.links)
         self._links([link for link in _text_links(page.text, self.limits.links + 1) if link.href not in known])
@@ -184,7 +187,7 @@ class Contents:
         if not octets:
             return
         true_type = magic.sniff(octets)
-        if _is_text(octets):
+        if _is_plausible(octets):
             is_html = true_type in _HTML_TYPES or leaf.type.main == "text/html"
             self.take_text(octets, leaf.type.get("charset"), [], html=is_html)
         elif true_type:
@@ -243,6 +246,19 @@ def _name(leaf: Entity) -> str:
 def _is_text(octets: bytes) -> bool:
     sample = octets[:2048]
     return b"\0" not in sample and sum(c < 9 or 13 < c < 32 for c in sample) * 50 <= len(sample)
+
+
+def _is_plausible(octets: bytes) -> bool:
+    """Whether another reading gave text and not the noise that a wrong reading gives."""
+    sample = octets[:2048]
+    high = sum(c > 126 for c in sample)
+    if not _is_text(octets):
+        return False
+    try:
+        octets[:2044].decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > 2040 or (len(sample) > 32 and high * 4 < len(sample))
+    return True
 
 
 def _mismatch(declared: str, true_type: str) -> bool:

@@ -7,7 +7,7 @@ and parts after the end; whatever it had to guess, it says as a defect code of t
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from model import transfer
 from model.extracted import Limits
@@ -140,7 +140,7 @@ class _Walk:
                 if deep:
                     self._flag("nested-too-deep")
                 elif self._push(entity, names, body):
-                    return _Open(None, body)
+                    return _Open(_other_reading(entity), body)
             elif entity.type.main in {"message/rfc822", "message/global"} and not _encoded(entity):
                 if deep:
                     self._flag("nested-too-deep")
@@ -283,6 +283,14 @@ def _candidates(raw: bytes) -> Iterator[_Line]:
         elif end < len(raw):
             end += 1
         yield _Line(start, end, match[0][2:].replace(b"\0", b"").rstrip())
+
+
+def _other_reading(entity: Entity) -> Entity | None:
+    """Return a leaf for the reader who takes a multipart's other declared type: it shows what is above the parts."""
+    other = next((t for t in entity.types if not t.main.startswith("multipart/")), None)
+    if other is None:
+        return None
+    return replace(entity, types=[other], defects=list(entity.defects))
 
 
 def _entity(fields: Fields, *, digest: bool, depth: int) -> Entity:

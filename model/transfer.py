@@ -20,6 +20,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LOOSE_SOFT = re.compile(rb"=+[ \t]*\r?\n[ \t]*|=(?==)")
 _LOOSE_ESCAPE = re.compile(rb"=\s*([0-9A-Fa-f])\s*([0-9A-Fa-f])")
 _LOOKS_BASE64 = re.compile(rb"\s*+(?:[A-Za-z0-9+/]{20,}+={0,2}\s*+)*+[A-Za-z0-9+/]*+={0,2}\s*+\Z")
+_UU_END = re.compile(rb"\n(?:end|====)[ \t]*\r?\n?")
 _UU = re.compile(rb"^begin(-base64)? +[0-7]{3,4} +([^\r\n]{1,255})\r?$", re.MULTILINE)
 
 
@@ -131,10 +132,11 @@ def uuencoded(body: bytes) -> list[tuple[str, bytes, tuple[int, int]]]:
         end = body.find(b"\nend", match.end())
         kind_end = body.find(b"\n====", match.end()) if match[1] else end
         stop = kind_end if kind_end >= 0 else len(body)
+        last = _UU_END.match(body, stop)
         lines = [line for line in body[match.end() : stop].splitlines() if line]
         data = _forced(b"".join(lines)) if match[1] else b"".join(map(_uu_line, lines))
         if data:
-            found.append((match[2].decode("utf-8", "replace"), data, (match.start(), min(stop + 5, len(body)))))
+            found.append((match[2].decode("utf-8", "replace"), data, (match.start(), last.end() if last else stop)))
         at = max(match.end(), stop)
     return found
 

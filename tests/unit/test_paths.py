@@ -105,7 +105,8 @@ def test_extract_prints_one_json_object_a_line_and_fails_for_what_it_could_not_r
 def test_extract_prints_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
     path = tmp_path / "a.eml"
     path.write_bytes(
-        b"From: =?utf-8?q?=1B]0;x=07=E2=80=AE?= <a@b.example>\nSubject: =?utf-8?q?=1B[2J?=\n\nHi\x1b[31m\x9b\n\tthere\n"
+        b"From: =?utf-8?q?=1B]0;x=07=E2=80=AE?= <a@b.example>\nSubject: =?utf-8?q?=1B[2J?=\n\n"
+        b"Hi\x1b[31m\x9b\n\tthere\n"
     )
     done = gatepost(str(path))
 

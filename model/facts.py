@@ -40,12 +40,12 @@ class Site:
 class Facts:
     """Every fact is true, false, or None for unknown. GOOD ones speak for a message when true, BAD ones against.
 
-    "No author" below means: From is absent, or names several mailboxes.
+    "No author" below means: From is absent, names several mailboxes, or one without a registrable domain.
     """
 
     # -- good when true --
-    # From's registrable domain is popular and authenticated. False: not popular (or shared), or authentication
-    # failed. None: no author; old mail; popular, but nobody checked.
+    # From's registrable domain is popular and authenticated. False: not popular (or shared), authentication
+    # failed, or From names nobody in particular. None: From is absent; old mail; popular, but nobody checked.
     sender_known: bool | None = None
     # Aligned DKIM or DMARC pass. False: checked, no aligned pass. None: no author, no trusted header, or only
     # temporary errors.
@@ -76,8 +76,8 @@ class Facts:
     # -- bad when true --
     # From's domain is under a nearly free top-level domain. None: no author, old mail.
     cheap_tld: bool | None = None
-    # The display name or the domain carries a brand's name, but the domain is not the brand's. None: no author,
-    # old mail, or neither a display name nor a domain.
+    # The display name or the domain carries a brand's name, but the domain is not the brand's. None: old mail; no
+    # author and no brand.
     foreign_brand: bool | None = None
     # The display name holds an address of another domain. None: no author or no display name.
     address_in_name: bool | None = None
@@ -137,7 +137,8 @@ _BY_LISTS = ("sender_known", "main_link_matches", "cheap_tld", "foreign_brand", 
 def sent_at(extracted: Extracted) -> datetime:
     """Return when a message arrived by its topmost Received header, else its Date, else now-like (the far future).
 
-    Received comes first, since Date is the sender's to choose: a thief could leave the lists by writing 1999.
+    Received comes first, since the topmost one is our own MTA's, while Date is the sender's to choose: a thief
+    could escape the lists by writing 1999.
     """
     stamps = [extracted.received[0].rpartition(";")[2]] if extracted.received else []
     stamps.append(extracted.headers.get("date", ""))

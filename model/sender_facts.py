@@ -12,6 +12,7 @@ from model.mail import Envelope
 
 Found = dict[str, bool | None]
 
+MAX_AUTHORS = 20  # more are as ambiguous as two
 MAX_NAME = 200  # characters of a display name or local part that are looked at
 MAX_TEXT = 20_000  # characters looked at for names: a name that matters stands near the start or the end
 _WORD = re.compile(r"[^\W_]{3,}")
@@ -35,18 +36,24 @@ class Author:
 
 def author(extracted: Extracted, lists: DomainLists) -> Author:
     """Return who From says has written; an empty `Author` when From is absent or names several mailboxes."""
-    distinct = {address.address.lower(): address for address in extracted.from_}
+    distinct = _authors(extracted)
     if len(distinct) != 1:
         return Author(Address("", ""), "", "")
     (address,) = distinct.values()
     return Author(address, lists.registrable(address.domain), address.domain)
 
 
+def _authors(extracted: Extracted) -> dict[str, Address]:
+    """Return From's mailboxes; case and a final dot make no other."""
+    return {address.address.lower().rstrip("."): address for address in extracted.from_[:MAX_AUTHORS]}
+
+
 def identity(extracted: Extracted, envelope: Envelope, who: Author, authserv_ids: frozenset[str],
              lists: DomainLists) -> Found:
     """Return sender_known, authenticated, dkim_aligned, foreign_signer."""
     if not who.organisation:
-        return dict.fromkeys(("sender_known", "authenticated", "dkim_aligned", "foreign_signer"))
+        nobody = dict.fromkeys(("sender_known", "authenticated", "dkim_aligned", "foreign_signer"))
+        return {**nobody, "sender_known": False if extracted.from_ else None}
     passed = _authenticated(extracted, who.organisation, authserv_ids, lists)
     signers = {lists.registrable(signature.domain) for signature in extracted.dkim} - {""}
     return_path = lists.registrable(_domain(envelope.sender or extracted.headers.get("return-path", "")))
@@ -92,6 +99,8 @@ def name(extracted: Extracted, who: Author, lists: DomainLists, own_domains: fro
     names = ("name_matches_domain", "label_in_text", "name_in_text", "foreign_brand", "address_in_name")
     found: Found = dict.fromkeys(names)
     if not who.organisation:
+        borrowed = any(lists.brands.named(address.display) for address in extracted.from_[:MAX_AUTHORS])
+        found["foreign_brand"] = borrowed or None
         return found
     display = who.address.display[:MAX_NAME]
     text = _squashed(extracted.subject + "\n" + extracted.text)
@@ -193,7 +202,7 @@ def origin(extracted: Extracted, who: Author, identified: Mapping[str, bool | No
         found["is_reply"] = bool(extracted.headers.get("in-reply-to") or extracted.headers.get("references"))
     odd = any(defect.code == "from-multiple" for defect in extracted.defects)
     if extracted.from_ or odd:
-        found["from_ambiguous"] = odd or len({address.address.lower() for address in extracted.from_}) > 1
+        found["from_ambiguous"] = odd or len(_authors(extracted)) > 1
     if who.organisation:
         free = lists.free_mail(who.domain)
         found["cheap_tld"] = lists.cheap_tld(who.domain)

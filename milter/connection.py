@@ -91,7 +91,10 @@ class Connection(SMTP, ABC):  # type: ignore[misc]
             self.transport.abort()
 
     def _timeout_cb(self) -> None:
-        self._farewell(Event.COMMAND_TIMEOUT)
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            self.transport.abort()  # it does not even read what we have said; close() would wait for that
+        else:
+            self._farewell(Event.COMMAND_TIMEOUT)
 
     def _farewell(self, event: Event) -> None:
         """Close; an after-queue client is not told 421, since Postfix would leave us alone for minutes then."""
@@ -110,6 +113,7 @@ class Connection(SMTP, ABC):  # type: ignore[misc]
                 self._reset_timeout(self._lane.patience.command)
                 self._idle = True
                 answer = await self._next()
+                self._reset_timeout(self._lane.patience.command)  # also for a client that reads no replies
                 await self._say(answer)
                 if answer.close:
                     break

@@ -7,6 +7,8 @@ from milter.next_hop import HopError, NextHop, Timeouts
 from milter.replies import Reply
 from model.mail import Recipient
 
+GOODBYE = 421  # what a next hop says before it closes a connection that stood idle
+
 
 class Link:
     """At most one connection at a time. Raises HopError where the next hop cannot be talked to."""
@@ -26,15 +28,28 @@ class Link:
             self._used = False
         return self._hop
 
+    @property
+    def live(self) -> bool:
+        """Whether there is a connection that is not known to have ended."""
+        return self._hop is not None and not self._hop.closed
+
+    def current(self) -> NextHop:
+        """Return the connection that a transaction was begun on. Raises HopError if it has ended."""
+        if self._hop is None or self._hop.closed:
+            raise HopError("the next hop hung up in the middle of a transaction")
+        return self._hop
+
     async def mail(self, sender: str, params: Sequence[str], attributes: Mapping[str, str]) -> Reply:
         """XFORWARD and MAIL. A connection that stood idle may have been closed below: that is tried again once."""
         stale = self._hop is not None and self._used
         try:
-            return await self._mail(sender, params, attributes)
+            answer = await self._mail(sender, params, attributes)
+            if answer.code != GOODBYE or not stale:
+                return answer
         except HopError:
-            self.drop()
             if not stale:
                 raise
+        self.drop()
         return await self._mail(sender, params, attributes)
 
     async def _mail(self, sender: str, params: Sequence[str], attributes: Mapping[str, str]) -> Reply:
@@ -46,13 +61,12 @@ class Link:
     async def again(self, sender: str, params: Sequence[str], recipients: Sequence[Recipient],
                     attributes: Mapping[str, str]) -> Reply:
         """Drop the transaction and open it anew for `recipients`; the first refusal is returned and ends it."""
-        answer = await (await self.up()).rset()
-        if answer.positive:
-            answer = await self._mail(sender, params, attributes)
+        await self.reset()
+        answer = await self._mail(sender, params, attributes)
         for recipient in recipients:
             if not answer.positive:
                 break
-            answer = await (await self.up()).rcpt(recipient.address, recipient.params)
+            answer = await self.current().rcpt(recipient.address, recipient.params)
         return answer
 
     async def reset(self) -> None:

@@ -153,7 +153,7 @@ class Session(Connection):
         params = rcpt_params(path, self._announced)
         if len(self._recipients) >= RECIPIENT_LIMIT:
             return reply(Event.TOO_MANY_RECIPIENTS)
-        answer = passed_on(await (await self._link.up()).rcpt(path.address, params))
+        answer = passed_on(await self._link.current().rcpt(path.address, params))
         if not answer.positive:
             return answer
         self._recipients.append(Recipient(path.address, params))

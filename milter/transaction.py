@@ -185,7 +185,7 @@ class Transaction:
         begun = self._clock()
         try:
             async with asyncio.timeout_at(self._deadline) as limit:
-                if todo.keep:
+                if todo.keep or not self._link.live:  # a next hop may hang up while we screen
                     answer = await self._link.again(envelope.sender, envelope.params,
                                                     [envelope.recipients[at] for at in todo.deliver],
                                                     self._attributes)
@@ -197,7 +197,7 @@ class Transaction:
                     self._in_time()
                     limit.reschedule(None)
 
-                hop = await self._link.up()
+                hop = self._link.current()
                 tracer = self._lane.tracer
                 chunks = relayed(self._own_lines(todo), self._mail.raw.chunks(),
                                  lambda field: tracer.ours(field) is not None)

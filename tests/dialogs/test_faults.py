@@ -9,6 +9,7 @@ import pytest
 from byte_sink import ByteSink
 from gateway_rig import rig, score
 
+from milter.lane import Patience
 from milter.next_hop import Timeouts
 from model.mail import RawWriter
 from model.screen import Screening
@@ -318,3 +319,60 @@ def test_body_lines_of_any_length_pass_unchanged(tmp_path):
         client.envelope()
         client.message(message)
         assert it.sink.received[0].data.endswith(b"\r\n" + message)
+
+
+def hang_up(it):
+    """End all connections at the next hop."""
+
+    async def cancel():
+        for task in tuple(it.sink._tasks):
+            task.cancel()
+
+    it.run(cancel())
+    time.sleep(0.1)
+
+
+def test_a_next_hop_that_hangs_up_while_we_screen_gets_the_whole_envelope_again(tmp_path):
+    with rig(tmp_path) as it:
+        client = it.client()
+        client.envelope("a@client.example", "b@corp.example", "c@corp.example")
+        it.screener.answer = lambda mail: (hang_up(it), Screening(score=score(0.1)))[1]
+        assert "queued as" in client.message(MAIL)
+        (got,) = it.sink.received
+        assert got.rcpts == ["<b@corp.example>", "<c@corp.example>"]
+
+
+def test_a_next_hop_that_hangs_up_between_recipients_is_451_and_not_503(tmp_path):
+    with rig(tmp_path) as it:
+        client = it.client()
+        client.envelope()
+        hang_up(it)
+        client.say("RCPT TO:<c@corp.example>", 451)
+        client.say("DATA", 451)
+        assert len(it.events.down) == 1
+
+
+def test_a_goodbye_on_an_idle_connection_below_is_not_the_answer_to_mail(tmp_path):
+    with rig(tmp_path) as it:
+        client = it.client()
+        client.envelope()
+        client.message(MAIL)
+        said = []
+        it.sink.answer = lambda line: (
+            said.append(line) or "421 4.4.2 idle" if line[:4] == "MAIL" and not said else None
+        )
+        client.envelope()
+        client.message(MAIL)
+        assert len(it.sink.received) == 2 and len(said) == 1
+
+
+def test_a_client_that_reads_no_replies_is_let_go(tmp_path):
+    with rig(tmp_path, patience=Patience(0.5, 5.0)) as it:
+        client = it.client()
+        client.socket.settimeout(0.3)
+        try:
+            while True:
+                client.send(b"NOOP\r\n" * 10_000)
+        except (TimeoutError, ConnectionError):
+            pass
+        wait_for(lambda: it.metrics.sessions == 0)

@@ -153,7 +153,7 @@ class TestReload:
             refused = it.reload("reload-refused")
 
             assert "model.onnx: SHA-256" in refused["error"]
-            assert it.workers() == workers
+            until(lambda: it.workers() == workers, "not the old workers alone")
             it.send()
             (bundle / "model.onnx").write_bytes(whole)
             assert it.reload()["generation"] == 2

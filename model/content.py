@@ -9,6 +9,7 @@ from model.extracted import Limits, Link, Part
 from model.headers import decode_words
 from model.html import NODES, read_html
 from model.mime import Entity
+from model.smime import signed_content
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml", "text/htm", "text/x-html"})
 _TEXT_TYPES = frozenset({
@@ -98,6 +99,11 @@ class Contents:
         if kind in {"message/rfc822", "message/global"}:
             if leaf.depth < self.limits.depth:
                 self.messages.append((octets, leaf.depth + 1))
+            return ""
+        if true_type == "application/pkcs7-mime":
+            inside = signed_content(octets)
+            if inside and leaf.depth < self.limits.depth:
+                self.messages.append((inside, leaf.depth + 1))
             return ""
         is_html = kind in _HTML_TYPES or true_type in _HTML_TYPES or name.lower().endswith(_HTML_NAMES)
         textual = kind.startswith("text/") or kind in _TEXT_TYPES or kind == ""

@@ -349,3 +349,38 @@ def test_json_and_back_is_the_same() -> None:
     found = extract(mixed(b"Content-Type: text/html\r\n\r\n<a href=//x.example>x</a>\xff\xfe"), content=True)
 
     assert Extracted.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def der(tag: int, *content: bytes) -> bytes:
+    body = b"".join(content)
+    size = len(body).to_bytes(2, "big")
+    return bytes((tag, 0x82)) + size + body
+
+
+SIGNED_DATA, DATA = (bytes.fromhex(f"06092a864886f70d0107{n:02x}") for n in (2, 1))
+
+
+@pytest.mark.parametrize(
+    "carrier",
+    [
+        der(0x04, b"Content-Type: text/html\r\n\r\n<p>Signed words"),
+        b"\x24\x80" + der(0x04, b"Content-Type: text/html\r\n\r\n<p>Sig") + der(0x04, b"ned words") + b"\0\0",
+    ],
+)
+def test_a_message_inside_an_opaque_signature_is_read(carrier: bytes) -> None:
+    inner = der(0x30, b"\x02\x01\x01", der(0x31), der(0x30, DATA, der(0xA0, carrier)))
+    found = attached(b"smime.p7m", der(0x30, SIGNED_DATA, der(0xA0, inner)), b"application/pkcs7-mime")
+
+    assert "Signed words" in found.text
+    assert not any(part.encrypted for part in found.parts)
+
+
+@pytest.mark.parametrize("cut", range(0, 60, 7))
+def test_a_signature_that_is_cut_or_lies_of_its_size_costs_nothing(cut: int) -> None:
+    inner = der(
+        0x30, b"\x02\x01\x01", der(0x31), der(0x30, DATA, der(0xA0, der(0x04, b"Content-Type: text/html\r\n\r\nx")))
+    )
+    whole = der(0x30, SIGNED_DATA, der(0xA0, inner))
+
+    assert "extractor-fault" not in codes(attached(b"a", whole[: len(whole) - cut]))
+    assert "extractor-fault" not in codes(attached(b"a", whole[:cut] + b"\xff" * 9 + whole[cut:]))

@@ -50,6 +50,7 @@ class Filter:
     subject: str = ""
     reason: str = ""
     model: str = ""
+    message: str = ""
     since: datetime | None = None
     before: datetime | None = None
     min_score: float | None = None
@@ -78,17 +79,26 @@ ROWS: Select[Any] = select(
 
 
 def get(store: Store, wanted: str) -> Opened:
-    """Return the item with this id, or with the only id that starts with it. Raises NotFound or StoreError."""
+    """Return the item with this id, or with the only id that starts with it. Raises NotFound or StoreError.
+
+    The id of a message, which the client was told, stands for its item if it has one recipient.
+    """
     prefix = wanted.strip().lower().translate(_MISREAD)
     if not prefix or len(prefix) > ID_LENGTH or set(prefix) - set(ID_LETTERS):
         raise NotFound(f"{wanted!r} is not an id: ids have {ID_LENGTH} letters and digits")
     if len(prefix) < SHORTEST_PREFIX:
         raise NotFound(f"{wanted!r} is too short: give at least {SHORTEST_PREFIX} letters of the id")
-    query = ROWS.where(items.c.id.startswith(prefix, autoescape=True), items.c.state != State.PENDING).limit(2)
     with store.reading() as connection:
-        found = connection.execute(query).all()
+        for col in (items.c.id, items.c.message_id):
+            fits = (col.startswith(prefix, autoescape=True), items.c.state != State.PENDING)
+            if found := connection.execute(ROWS.where(*fits).limit(2)).all():
+                break
     if not found:
         raise NotFound(f"there is no item {wanted}")
+    if len({row.message_id for row in found}) < len(found):
+        raise NotFound(
+            f"message {wanted} was kept for several; see: gatepost quarantine list --all --message {wanted}"
+        )
     if len(found) > 1:
         raise NotFound(f"several ids start with {wanted}: give more of it")
     return opened(store, found[0])
@@ -182,6 +192,8 @@ def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         (messages.c.model, wanted.model),
     )
     found += [col == value for col, value in exact if value]
+    if wanted.message:
+        found.append(items.c.message_id.startswith(wanted.message, autoescape=True))
     if wanted.unreviewed:
         found.append(items.c.reviewed.is_(None))
     parts = ((messages.c.sender, wanted.sender), (items.c.recipient, wanted.recipient))

@@ -38,6 +38,7 @@ WIDE = 110
 @click.option("--subject", default="", help="Text in the subject (slower: subjects are stored sealed).")
 @click.option("--reason", default="", help="The deciding reason's code.")
 @click.option("--model", default="", help="The version of the model that scored it.")
+@click.option("--message", default="", help="The message's id, as in the reply 'kept as': all its recipients.")
 @click.option("--since", type=When(), help="Kept at or after this: 3d, 2026-11-23 or 2026-11-23T14:30.")
 @click.option("--before", type=When(), help="Kept before this.")
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Probability of being bad, at least.")

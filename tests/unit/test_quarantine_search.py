@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from kept_mail import START, Clock, keep, mail, new_store
+from kept_mail import START, Clock, keep, kept, mail, new_store
 from sqlalchemy import text
 
 from model.labels import Label
@@ -149,6 +149,17 @@ def test_a_beginning_of_several_is_refused(tmp_path):
         with pytest.raises(NotFound, match="several"):
             get(store, "abcd")
         assert get(store, "abcd2").item.id == "abcd2"
+
+
+def test_the_id_that_the_client_was_told_leads_to_the_item(store):
+    """`kept as ...` in the upstream's log names the message; one for several recipients leads to a list of them."""
+    one, three = mail(), mail(b"x", "a@here.example", "b@here.example", "c@here.example")
+    single, several = store.keep(one, kept(one), pending=False), store.keep(three, kept(three), pending=False)
+
+    assert get(store, single.message).item.id == single.items[0]
+    with pytest.raises(NotFound, match=f"several; see: .* list --all --message {several.message}"):
+        get(store, several.message)
+    assert {one.item.id for one in find(store, Filter(message=several.message))} == set(several.items)
 
 
 def test_one_damaged_row_does_not_hide_the_others(store, filled):

@@ -57,8 +57,14 @@ class _State:
     faded: bool = False
 
     @property
+    def unseen(self) -> bool:
+        """Whether not even a picture can be seen."""
+        return self.gone or self.invisible
+
+    @property
     def hidden(self) -> bool:
-        return self.gone or self.invisible or self.tiny or self.clear or self.faded
+        """Whether text cannot be seen."""
+        return self.unseen or self.tiny or self.clear or self.faded
 
 
 @dataclass(slots=True)
@@ -188,7 +194,7 @@ class _Reader:
             elif tag in _SOURCES:
                 self._source(tag, attributes, state, anchor)
             if attributes.get("background"):
-                self._link(attributes["background"], "", "style", hidden=state.hidden)
+                self._link(attributes["background"], "", "style", hidden=state.unseen)
         return node.child, state, anchor
 
     def _break(self, mark: str) -> None:
@@ -215,7 +221,7 @@ class _Reader:
             own = css.parse_style(inline[: css.STYLE_CHARS])
             style = css.merge(style, own)
             for url in own.urls:
-                self._link(url, "", "style", hidden=state.hidden)
+                self._link(url, "", "style", hidden=state.unseen)
         hidden = "hidden" in attributes
         paint, ink = attributes.get("bgcolor"), attributes.get("color" if tag == "font" else "text")
         if "background" in attributes and tag in {"body", "table", "td", "tr", "th"}:
@@ -228,16 +234,18 @@ class _Reader:
 
     def _end(self, anchor: _Anchor) -> None:
         shown = "".join(anchor.shown)
-        self._link(anchor.href, shown, "anchor",
-                   hidden=anchor.state.hidden or not (anchor.images or (anchor.visible and bool(shown.strip()))))
+        seen = anchor.images or (anchor.visible and bool(shown.strip()))
+        self._link(anchor.href, shown, "anchor", hidden=anchor.state.unseen or not seen)
 
     def _source(self, tag: str, attributes: dict[str, str | None], state: _State, anchor: _Anchor | None) -> None:
         name, kind = _SOURCES[tag]
         alt = (attributes.get("alt") or "") if tag in {"img", "area", "input"} else ""
-        if tag == "img" and not state.gone:
+        if tag == "img" and not state.unseen:
             if alt.strip():
-                self._text(alt, state, anchor)
-                self.visible.append(" ")
+                # It stands for a picture, whatever the size and colour of text are in this place.
+                self.visible += (alt, " ")
+                if anchor is not None:
+                    anchor.shown.append(alt)
             if anchor is not None:
                 anchor.images = True
         if tag == "input":
@@ -246,7 +254,7 @@ class _Reader:
                 self._text(value, state, anchor)
         href = attributes.get(name) or attributes.get("xlink:href")
         if href:
-            self._link(href, alt, kind, hidden=state.hidden)
+            self._link(href, alt, kind, hidden=state.unseen)
 
 
 def _inherit(state: _State, style: css.Style, ground: css.Colour | None, colour: css.Colour | None,

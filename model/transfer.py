@@ -9,6 +9,7 @@ OTHER_READINGS = 1 << 20
 """Octets of a body that are read in more ways than the likeliest."""
 
 KNOWN = frozenset({"7bit", "8bit", "binary", "base64", "quoted-printable", "x-uuencode", "uuencode"})
+_MEANT = {"7-bit": "7bit", "8-bit": "8bit", "7bits": "7bit", "8bits": "8bit", "none": "7bit", "plain": "7bit"}
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _PADDED = re.compile(rb"=[=\s]*")
@@ -30,6 +31,7 @@ def tokens(values: list[bytes]) -> tuple[list[str], bool]:
     odd = len(values) > 1
     for value in values:
         plain = unfold(value).lower()
+        plain = _MEANT.get(plain, plain)
         if plain in KNOWN:
             found.append(plain)
             continue

@@ -142,3 +142,19 @@ def test_a_link_that_nobody_sees_says_so() -> None:
     }
 
     assert links == {f"http://a.example/{n}": n in {2, 3, 5} for n in range(1, 6)}
+
+
+def test_a_picture_in_a_cell_without_font_is_seen_with_its_alternative_text() -> None:
+    page = read(
+        "<td style='font-size:0'><a href=//a.example><img src=http://a.example/i.png alt='Sale ends Sunday'></a></td>"
+    )
+
+    assert (page.text, page.hidden) == ("Sale ends Sunday", "")
+    assert not any(link.hidden for link in page.links)
+
+
+def test_a_picture_in_a_hidden_block_is_hidden() -> None:
+    page = read("<div style='display:none'><img src=http://a.example/i.png alt='words'></div>x")
+
+    assert page.text == "x"
+    assert [link.hidden for link in page.links] == [True]

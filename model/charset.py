@@ -73,7 +73,7 @@ def codec(name: str) -> str | None:
 
 def decode(data: bytes, declared: str = "") -> tuple[str, str, tuple[str, ...]]:
     """Return (text, charset used, defect codes). The text holds no NUL and no lone surrogate."""
-    name = codec(declared)
+    name = codec(declared[:60])
     defects: tuple[str, ...] = () if name is not None else ("charset-unknown",)
     name = name or ""
     for mark, bom_name in _BOMS:

@@ -202,7 +202,6 @@ def main(arguments: list[str]) -> None:
     control = socket.socket(fileno=int(arguments[0]))
     limits = Limits(**json.loads(arguments[1]))
     _warm_up()
-    _die_with_parent()
     gc.collect()
     gc.freeze()
     runner = 0
@@ -226,6 +225,8 @@ def main(arguments: list[str]) -> None:
 
 def _warm_up() -> None:
     """Import and run everything once, so that runners share it and need no file."""
+    import ctypes  # noqa: F401 - for `_die_with_parent` after the fork
+
     from model.extract import extract
 
     page = b"<style>.a{color:red}</style><p style='color:#fff'>x <a href='http://b\xc3\xbccher.example/'>x</a>"
@@ -239,6 +240,11 @@ def _warm_up() -> None:
 
 
 def _die_with_parent() -> None:
+    """Ask the kernel to kill a runner whose zygote dies while it is busy.
+
+    The zygote does not ask for this: it is never busy, and the signal would come as soon as the thread ends that
+    started it, which may be one of a pool.
+    """
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 

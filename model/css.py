@@ -11,6 +11,7 @@ from functools import lru_cache
 
 STYLE_CHARS = 4096
 SHEET_CHARS = 256 * 1024
+CACHED_CHARS = 300
 RULES = 2_000
 
 Colour = tuple[int, int, int]
@@ -103,9 +104,17 @@ def _length(text: str) -> float | None:
     return float(match[1]) * _POINTS.get(match[2], 1.0)
 
 
-@lru_cache(maxsize=4096)
 def parse_style(text: str) -> Style:
     """Read the declarations of a `style` attribute or of one rule."""
+    return _cached(text) if len(text) <= CACHED_CHARS else _parse(text)
+
+
+@lru_cache(maxsize=4096)
+def _cached(text: str) -> Style:
+    return _parse(text)
+
+
+def _parse(text: str) -> Style:
     if "/*" in text:
         text = _COMMENT.sub("", text)
     if "\\" in text:

@@ -82,9 +82,13 @@ def _split_port(text: str) -> tuple[str, str]:
     return text, ""
 
 
-@lru_cache(maxsize=4096)
 def host_of(text: str) -> str:
     """Return a host as a browser resolves it: percent-decoded, lower-case, IDNA, IPv4 numbers as dotted quads."""
+    return _host(text) if len(text) < 1_000 else ""
+
+
+@lru_cache(maxsize=4096)
+def _host(text: str) -> str:
     if text.startswith("["):
         return text.lower()[:64]
     if not text.isascii() or "%" in text:

@@ -163,6 +163,20 @@ def test_nothing_outlives_a_parent_that_is_killed() -> None:
     assert wait_gone(zygote, runner)
 
 
+def test_the_child_outlives_the_thread_that_started_it(extractor: Extractor) -> None:
+    """A gateway extracts in a pool of threads, which come and go."""
+    import threading
+
+    starter = threading.Thread(target=lambda: extractor.extract(RawMessage.of(MAIL), timeout=10))
+    starter.start()
+    starter.join()
+    zygote, runner = extractor.pid, runner_of(extractor).pid
+    time.sleep(0.2)
+
+    assert extractor.extract(RawMessage.of(MAIL), timeout=10).subject == "Grüße"
+    assert (extractor.pid, runner_of(extractor).pid) == (zygote, runner)
+
+
 def test_the_runner_holds_its_socket_and_nothing_else(extractor: Extractor) -> None:
     """A runner taken over by hostile mail finds no listener, database or file of ours, and a clean environment."""
     leak = os.open("/etc/hostname", os.O_RDONLY)

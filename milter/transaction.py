@@ -105,7 +105,7 @@ class Transaction:
             self._event = Event.LOOP
         if self._event is not None and not holds(self._event, self._lane.mode):
             await self._link.reset()
-            return self._failed(self._event.value, self._event)
+            return self._failed("spool-full", self._event) if self._event is Event.SPOOL_FULL else reply(self._event)
         await self._screen()
         self._wanted = [self._lane.decide(self._screening, self._mail, to.address)
                         for to in self._mail.envelope.recipients]
@@ -257,7 +257,8 @@ class Transaction:
         recipients = self._mail.envelope.recipients
         if self._plan is None:
             route = Route.REJECT if answer.code >= 500 else Route.UNSCORED
-            return tuple(RecipientRecord(to.address, route) for to in recipients)
+            why = (self._event.value,) if self._event is not None else ()
+            return tuple(RecipientRecord(to.address, route, why) for to in recipients)
         todo = self._plan
         return tuple(
             RecipientRecord(to.address, todo.done(at), _codes(todo.verdicts[at]), self._wanted[at].route)

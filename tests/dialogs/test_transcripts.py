@@ -136,6 +136,10 @@ class Player:
         what, _, value = rest.partition(" ")
         assert str(getattr(self.it.events.records[-1], what)).startswith(value), self.it.events.records[-1]
 
+    def do_because(self, rest: str) -> None:
+        for copy in self.it.events.records[-1].recipients:
+            assert copy.reasons[0] == rest, copy
+
     def do_down(self, rest: str) -> None:
         assert len(self.it.events.down) == self.it.metrics.hop_failures == int(rest)
 

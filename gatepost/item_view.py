@@ -12,8 +12,8 @@ from quarantine.record import MessageRecord
 from quarantine.search import Opened
 
 LABEL_WIDTH = 11
-_CLEAR_VOTE = 0.05
-"""Logits below which a fact's share in the score is not worth a line."""
+VOTES = 6
+"""Facts that are named with what they weighed; the others are added up, so that the sum is right."""
 
 
 def field(name: str, value: str, room: int, *, most: int = 4) -> list[str]:
@@ -86,14 +86,11 @@ def _scores(score: Score, room: int) -> list[str]:
     shares = ", ".join(f"{label} {p:.1%}" for label, p in score.probabilities.items())
     lines = field("Scores", f"{shares} (model {score.model})", room)
     votes = sorted(score.fact_logits.items(), key=lambda vote: -abs(vote[1]))
-    told = [f"{name} {logit:+.2f}" for name, logit in votes if abs(logit) >= _CLEAR_VOTE]
-    rest = sum(logit for _, logit in votes if abs(logit) < _CLEAR_VOTE)
-    if told or score.text_logit:
-        parts = [f"text {score.text_logit:+.2f}", *told]
-        parts += [f"other facts {rest:+.2f}"] if abs(rest) >= _CLEAR_VOTE / 10 else []
+    if votes or score.text_logit:
+        parts = [f"text {score.text_logit:+.2f}", *(f"{name} {logit:+.2f}" for name, logit in votes[:VOTES])]
+        parts += [f"{len(votes) - VOTES} more facts {sum(v for _, v in votes[VOTES:]):+.2f}"] if votes[VOTES:] else []
         total = score.bias + score.text_logit + sum(score.fact_logits.values())
-        parts += [f"base {score.bias:+.2f}"]
-        lines += field("Weighed", f"{', '.join(parts)} = {total:+.2f}", room, most=6)
+        lines += field("Weighed", f"{', '.join(parts)}, base {score.bias:+.2f} = {total:+.2f}", room, most=8)
     return lines
 
 

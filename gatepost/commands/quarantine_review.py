@@ -162,9 +162,7 @@ class Desk:
         if key not in actions:
             self.note = "no such key; ? for help"
             return False
-        done = actions[key](keyboard, found)
-        self.acted += done
-        return done
+        return actions[key](keyboard, found)
 
     def _release(self, keyboard: Keyboard, found: Opened) -> bool:
         if not self._sure(keyboard, found, f"Release to {safe(found.item.recipient)}?"):
@@ -173,6 +171,7 @@ class Desk:
         keyboard.show(self._screen(found))
         outcome = release(self.store, found.item.id, self.send, by=self.by, reason="in review")
         sent = outcome.state is State.RELEASED
+        self.acted += sent
         self.note = (
             f"{outcome.item}: {'released' if sent else f'not released, {outcome.state}'} ({safe(outcome.reply)})"
         )
@@ -180,6 +179,7 @@ class Desk:
 
     def _reject(self, _keyboard: Keyboard, found: Opened) -> bool:
         moves.reject(self.store, found.item.id, by=self.by, reason="in review")
+        self.acted += 1
         self.note = f"{found.item.id}: rejected"
         return True
 
@@ -187,12 +187,14 @@ class Desk:
         if not self._sure(keyboard, found, "Delete for good?"):
             return False
         moves.remove(self.store, found.item.id, by=self.by, reason="in review")
+        self.acted += 1
         self.note = f"{found.item.id}: deleted"
         return True
 
     def _keep(self, _keyboard: Keyboard, found: Opened) -> bool:
         if found.item.state is State.HELD:
             moves.keep_on(self.store, found.item.id, by=self.by, reason="in review")
+            self.acted += 1
         self.note = f"{found.item.id}: kept in the quarantine"
         return True
 

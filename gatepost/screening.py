@@ -63,7 +63,7 @@ class Bench:
         from milter.worker import Refused, tools
 
         self._settings = settings
-        self._direction = direction
+        self.direction = direction
         self._tools = tools
         self._lists = DomainLists.load()
         self._own = local()
@@ -88,7 +88,7 @@ class Bench:
 
     def screen(self, name: str, data: bytes) -> Screened:
         """Screen one message on this thread."""
-        mail = mail_of(data, self._direction)
+        mail = mail_of(data, self.direction)
         screening = self._screener().screen(mail, timeout=TIMEOUT)
         return Screened(name, screening, decide(screening, mail, "recipient@invalid", self.policy, datetime.now(UTC)))
 

@@ -1,15 +1,17 @@
 """What is stored of a message beside its bytes, sealed: enough to release it exactly and to say why it was kept.
 
-The visible text is stored in part (`TEXT`), so that looking at an item never parses hostile mail anew.
+The visible text is stored in part (`TEXT`), so that looking at an item never parses hostile mail anew. Of outbound
+mail it is stored masked: a secret that was found is in the message's sealed bytes and in nothing that is shown.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from model.extracted import Defect
+from model.extracted import Defect, Extracted
 from model.labels import Label
-from model.mail import Client, Mail, Recipient
+from model.leaks import mask
+from model.mail import Client, Direction, Mail, Recipient
 from model.verdict import Finding, Reason, Score, Verdict
 
 if TYPE_CHECKING:  # only named here; importing it would load the whole of the screening
@@ -71,6 +73,8 @@ class MessageRecord:
     def of(cls, mail: Mail, screening: "Screening") -> Self:
         """Take what is worth keeping from a screened mail."""
         seen = screening.extracted
+        if seen is not None and mail.direction is Direction.OUTBOUND:
+            seen = _without_secrets(seen)
         base: dict[str, Any] = {
             "sender": mail.envelope.sender,
             "params": mail.envelope.params,
@@ -150,6 +154,18 @@ class ItemRecord:
 def _mailboxes(found: Any) -> str:
     shown = [f"{a.display} <{a.address}>" if a.display else a.address for a in found[:20]]
     return ", ".join(shown) + (f", and {len(found) - 20} more" if len(found) > 20 else "")
+
+
+def _without_secrets(seen: Extracted) -> Extracted:
+    """Mask what leak detectors look for: the secret stays in the sealed bytes of the message and nowhere else."""
+    return replace(
+        seen,
+        subject=mask(seen.subject),
+        text=mask(seen.text),
+        links=tuple(replace(link, href=mask(link.href), shown=mask(link.shown)) for link in seen.links),
+        parts=tuple(replace(part, filename=mask(part.filename)) for part in seen.parts),
+        defects=tuple(replace(defect, detail=mask(defect.detail)) for defect in seen.defects),
+    )
 
 
 def column(text: str) -> str:

@@ -10,6 +10,7 @@ import click
 from gatepost.paths import read_paths
 from gatepost.screening import Bench, Screened, settings_for
 from gatepost.terminal import columns, wrapped
+from model.leaks import mask
 from model.mail import Direction
 from model.safe_text import safe
 
@@ -66,7 +67,10 @@ def _detail(one: Screened, bench: Bench) -> dict[str, Any]:
 
 
 def _read_text(one: Screened, bench: Bench) -> str:
-    return bench.document(one.screening).text if one.screening.extracted and one.screening.facts else ""
+    if one.screening.extracted is None or one.screening.facts is None:
+        return ""
+    text = bench.document(one.screening).text
+    return mask(text) if bench.direction is Direction.OUTBOUND else text
 
 
 def _page(detail: dict[str, Any]) -> list[str]:

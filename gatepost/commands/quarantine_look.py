@@ -14,6 +14,7 @@ from gatepost.item_view import contents, done, head, text, why
 from gatepost.terminal import Column, columns, octets, table
 from gatepost.times import ago, full, local
 from model.labels import Label
+from model.leaks import mask
 from model.mail import Direction
 from model.safe_text import safe
 from quarantine.item import UNDECIDED, State
@@ -167,8 +168,9 @@ def show(item: str, headers: bool, raw: bool, whole: bool, as_json: bool, config
                 sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
         elif headers:
+            secret = found.item.direction is Direction.OUTBOUND
             for line in _header_lines(body(store, found.item.message)):
-                click.echo(line)
+                click.echo(mask(line) if secret else line)
         elif as_json:
             click.echo(json.dumps(as_data(found)))
         else:

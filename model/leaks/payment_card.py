@@ -42,6 +42,7 @@ _PUBLISHED = frozenset({
     "6759649826438453", "6799990100000000019", "5019717010103742",
 })  # fmt: skip
 
+_DOT = "•"
 _SURE, _LIKELY, _BARE, _TEST = 0.97, 0.9, 0.4, 0.2
 
 _DIGITS = {zero + digit: str(digit) for zero in (0xFF10, 0x0660, 0x06F0) for digit in range(10)}
@@ -91,34 +92,54 @@ def luhn(digits: str) -> bool:
 
 def find(text: str) -> Iterator[tuple[str, float]]:
     """Yield (issuer and last four digits, confidence) for each card number in the text."""
-    if not text.isascii():
-        text = text.translate(_PLAIN)
+    for _, _, told, confidence in _matches(text if text.isascii() else text.translate(_PLAIN)):
+        if confidence:
+            yield told, confidence
+
+
+def mask(text: str) -> str:
+    """Return the text with every card number, however unsure, reduced to its last four digits."""
+    plain = text if text.isascii() else text.translate(_PLAIN)
+    kept, at = [], 0
+    for start, end, _, _ in _matches(plain):
+        kept += [plain[at:start], re.sub("[0-9]", _DOT, plain[start : end - 4])]
+        at = end - 4
+    return "".join([*kept, plain[at:]]) if kept else text
+
+
+def _matches(text: str) -> Iterator[tuple[int, int, str, float]]:
+    """Yield (start, end, what is told, confidence) of each card number in a text of plain digits and spaces."""
     for run in _RUN.finditer(text):
         if run.end() - run.start() < min(_SOLID) or not _GROUP.search(run.group()):
             continue
         if _IBAN_BEFORE.search(text, max(0, run.start() - 6), run.start()):
             continue
         around = text[max(0, run.start() - _NEAR) : run.start()] + " " + text[run.end() : run.end() + _NEAR]
-        for digits, grouped, crowded in _candidates(run.group()):
+        for start, end, digits, grouped, crowded in _candidates(run.group()):
             issuer = _issuer(digits)
             if issuer and luhn(digits):
-                confidence = _confidence(digits, grouped, crowded, issuer.rare, around)
-                if confidence:
-                    yield f"{issuer.name} ending in {digits[-4:]}", confidence
+                yield (run.start() + start, run.start() + end, f"{issuer.name} ending in {digits[-4:]}",
+                       _confidence(digits, grouped, crowded, issuer.rare, around))
 
 
-def _candidates(run: str) -> Iterator[tuple[str, bool, bool]]:
-    """Yield (digits, grouped, crowded) of a run of digit groups; crowded: among more groups of a card's length."""
+def _candidates(run: str) -> Iterator[tuple[int, int, str, bool, bool]]:
+    """Yield (start, end, digits, grouped, crowded) in a run of digit groups.
+
+    crowded: it stands among more groups of a card's length.
+    """
     groups = re.split("[ .-]", run)
     lengths = tuple(map(len, groups))
+    starts = [0]
+    for length in lengths:
+        starts.append(starts[-1] + length + 1)
     at = 0
     while at < len(groups):
-        size = next((n for n in (5, 4, 3, 2) if lengths[at : at + n] in _GROUPS), 0)
+        size = next((n for n in (5, 4, 3, 2) if at + n <= len(groups) and lengths[at : at + n] in _GROUPS), 0)
         if size:
             beside = lengths[max(0, at - 1) : at] + lengths[at + size : at + size + 1]
-            yield "".join(groups[at : at + size]), True, 4 in beside
+            yield starts[at], starts[at + size] - 1, "".join(groups[at : at + size]), True, 4 in beside
         elif lengths[at] in _SOLID:
-            yield groups[at], False, False
+            yield starts[at], starts[at + 1] - 1, groups[at], False, False
             size = 1
         at += size or 1
 

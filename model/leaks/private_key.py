@@ -24,6 +24,7 @@ _PUTTY_SECRET = "Private-Lines:"  # noqa: S105 - a field's name: what stands bef
 _MAX_BODY = 20_000  # an RSA key of 16,384 bits has about 12,500
 _MIN_BODY = 60  # Ed25519 in PKCS #8 has 64
 _MIN_DISTINCT = 16  # "xxxxxxxx…" and "AAAA…" are placeholders
+_REMOVED = "\n[key removed]\n"
 _WHOLE, _CUT = 0.98, 0.85
 
 
@@ -43,6 +44,25 @@ def find(text: str) -> Iterator[tuple[str, float]]:
         if length:
             kind = "PuTTY private key" if match[2] else match[1].lower()
             yield f"{kind}, {length} characters", _WHOLE if whole else _CUT
+
+
+def mask(text: str) -> str:
+    """Return the text without key material: what could be a key's body behind a key's beginning is left out."""
+    starts = list(_BEGIN.finditer(text))
+    stops = [match.start() for match in starts[1:]] + [len(text)]
+    kept, at = [], 0
+    for match, stop in zip(starts, stops, strict=False):
+        if match[3]:
+            begin, end = match.start(), match.end()
+        else:
+            begin, end = match.end(), min(stop, match.end() + _MAX_BODY)
+            told = _END.search(text, begin, end)
+            end = told.start() if told else end
+            if not _RUN.search(text, begin, end):
+                continue  # prose about keys
+        kept += [text[at:begin], _REMOVED]
+        at = end
+    return "".join([*kept, text[at:]])
 
 
 def _key_length(body: str, *, putty: bool) -> tuple[int, bool]:

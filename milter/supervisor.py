@@ -17,20 +17,21 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from milter.crew import Crew, Generation, Worker, WorkerRefused
 from milter.endpoint import Endpoint
 from milter.events import LogEvents, log_key
 from milter.health import HealthServer
-from milter.housekeeping import Housekeeper
 from milter.listen import ListenError, bind, permit, remove_socket_file
 from milter.metrics import Totals
 from milter.notify import notify, reloading
 from milter.prepare import StartError, check_writable, drop_privileges, make_folders, take_lock
 from milter.settings import ListenerSettings, Settings
 from quarantine.errors import StoreError
-from quarantine.migrate import migrate
+
+if TYPE_CHECKING:  # it brings the database with it, which need not be there before the workers are on their way
+    from milter.housekeeping import Housekeeper
 
 READY_LIMIT = 60.0
 """Seconds that a worker has to become ready."""
@@ -59,7 +60,7 @@ class Supervisor:
         self._current: Generation | None = None
         self._generations: list[Generation] = []
         self._health = HealthServer(self._metrics, self._state)
-        self._housekeeper = Housekeeper(lambda: self._settings, self._note)
+        self._housekeeper: Housekeeper | None = None
         self._stop = asyncio.Event()
         self._hangup = asyncio.Event()
         self._signals = 0
@@ -126,7 +127,7 @@ class Supervisor:
         self._current = generation
         try:
             workers = [await self._crew.start(generation, go=False) for _ in range(settings.gateway.worker_count)]
-            await asyncio.to_thread(migrate, settings.quarantine)
+            await asyncio.to_thread(_migrate, settings)
             for worker in workers:
                 worker.go()
             async with asyncio.timeout(READY_LIMIT):
@@ -138,6 +139,7 @@ class Supervisor:
         except OSError as error:
             raise StartError(f"cannot start a worker: {error.strerror}: {error.filename or ''}") from None
         self._promote(generation, versions[0])
+        self._housekeeper = _housekeeper(lambda: self._settings, self._note)
         self._housekeeper.start()
         notify(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={len(workers)} workers, model {versions[0]}")
         took = round(time.monotonic() - begun, 3)
@@ -183,7 +185,7 @@ class Supervisor:
         try:
             settings = self._read()
             self._bind_new(settings)
-            await asyncio.to_thread(migrate, settings.quarantine)
+            await asyncio.to_thread(_migrate, settings)
             generation = self._new_generation(settings)
             await self._exchange(generation)
         except asyncio.CancelledError:
@@ -313,7 +315,8 @@ class Supervisor:
 
     async def _shut_down(self) -> None:
         self._stop.set()
-        self._housekeeper.stop()
+        if self._housekeeper is not None:
+            self._housekeeper.stop()
         notify("STOPPING=1")
         workers = self._workers()
         seconds = self._settings.gateway.drain_seconds if self._signals < 2 else 0.0
@@ -327,7 +330,8 @@ class Supervisor:
         await asyncio.gather(*(worker.gone.wait() for worker in workers))
         self._health.close()
         self._release(set(self._bound))
-        await asyncio.to_thread(self._housekeeper.stop, GRACE)
+        if self._housekeeper is not None:
+            await asyncio.to_thread(self._housekeeper.stop, GRACE)
         self._events.note("info", "stopped")
 
     # --- what others may see
@@ -350,6 +354,19 @@ class Supervisor:
         for worker in self._workers():
             self._totals.workers.labels(worker.state).inc()
         return self._totals.render()
+
+
+def _migrate(settings: Settings) -> None:
+    """Bring the database up to date; its libraries load while the workers load theirs. Raises StoreError."""
+    from quarantine.migrate import migrate
+
+    migrate(settings.quarantine)
+
+
+def _housekeeper(settings: Callable[[], Settings], note: Callable[..., None]) -> "Housekeeper":
+    from milter.housekeeping import Housekeeper
+
+    return Housekeeper(settings, note)
 
 
 def serve(settings: Settings, read: Callable[[], Settings]) -> None:

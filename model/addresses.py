@@ -11,6 +11,13 @@ from model.headers import VALUE_CHARS, decode_words
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|\\.|[()<>,;:]|[^"\\()<>,;:\s]+|\s+', re.DOTALL)
 _MAILBOX = re.compile(r"[^\s<>()@,;:\"]{1,64}@[^\s<>()@,;:\"]{1,255}")
+_BLANKS = re.compile(r"\s*([.@])\s*")
+# A dot-atom or a quoted string, and a domain of labels or a literal; any letters (RFC 6531), lengths of RFC 5321.
+_LABEL = r"(?!-)[0-9A-Za-z_\x80-\u1fff\u2c00-\U0010ffff-]{1,63}+(?<!-)"
+_WELL_FORMED = re.compile(
+    r'(?:[^\s"(),:;<>@\[\\\]\x00-\x1f\x7f]{1,64}|"(?:[^"\\]|\\.){0,62}+")'
+    rf"@(?=.{{1,255}}\Z)(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9a-fA-F:.IPv]{{2,60}}\])\Z"
+)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -57,8 +64,9 @@ class _Reader:
         if mailbox.startswith("@") and ":" in mailbox:
             mailbox = mailbox.rpartition(":")[2]
             self.odd = True  # a source route (RFC 5322 section 4.4)
-        if mailbox.count("@") > 1 or any(c.isspace() for c in mailbox.strip('"')) or "=?" in mailbox:
-            self.odd = True
+        if '"' not in mailbox:
+            mailbox = _BLANKS.sub(r"\1", mailbox)  # blanks around dots: obsolete, RFC 5322 section 4.4
+        self.odd |= bool(mailbox) and _WELL_FORMED.match(mailbox) is None
         if not display.strip() and not comment:
             display = "".join(self.comment)
         name = clean(decode_words(_unquoted(display))).strip()

@@ -108,6 +108,13 @@ def test_parameters(value: bytes, main: str, values: dict[str, list[str]], odd: 
         ('"=?utf-8?q?Gr=C3=BC=C3=9Fe?=" <a@b.example>', [("Grüße", "a@b.example")], False),
         ("=?utf-8?q?Ada_=3Ca=40b=2Eexample=3E?=", [("Ada", "a@b.example")], True),
         ("MAILER-DAEMON", [("MAILER-DAEMON", "")], True),
+        ('"a b@c"@d.example', [("", '"a b@c"@d.example')], False),
+        ("<a@ b . example>", [("", "a@b.example")], False),
+        ("a@उदाहरण.example", [("", "a@उदाहरण.example")], False),
+        ("a@b..example", [("", "a@b..example")], True),
+        ("a@-b.example", [("", "a@-b.example")], True),
+        ("a@b.example\u202e", [("", "a@b.example\u202e")], True),
+        ("x" * 65 + "@b.example", [("", "x" * 65 + "@b.example")], True),
         ("", [], False),
     ],
 )

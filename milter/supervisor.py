@@ -35,8 +35,8 @@ if TYPE_CHECKING:  # it brings the database with it, which need not be there bef
 
 READY_LIMIT = 60.0
 """Seconds that a worker has to become ready."""
-YOUNG = 5.0
-"""A worker that dies within so many seconds after it was ready died young."""
+YOUNG = 1.0
+"""A worker that dies before it is ready, or within so many seconds after, died young: the next may do the same."""
 PATIENT_DEATHS = 5
 """So many deaths in a row of young workers are replaced at once."""
 LONGEST_WAIT = 10.0

@@ -79,7 +79,7 @@ def transaction(engine: Engine, path: Path, *, write: bool) -> Iterator[Connecti
             connection = plain.execution_options(**{_WRITE: write})
             with connection.begin():
                 yield connection
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise explain(error, path) from error
 
 

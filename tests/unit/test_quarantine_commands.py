@@ -6,10 +6,11 @@ import pwd
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from kept_mail import RAW, Clock, Spec, keep, kept, mail, new_store, store_settings
+from kept_mail import RAW, Clock, Spec, keep, kept, mail, new_store, screening, store_settings
 from release_sink import release_sink
 
 from gatepost.cli import main
@@ -141,6 +142,23 @@ def test_show_says_why_with_the_threshold_beside_the_score(store, run):
         assert part in text
 
 
+def test_what_was_weighed_adds_up_however_many_facts(store, run):
+    seen = screening()
+    weights = {f"fact_{n}": 0.1 * (n - 9) for n in range(20)}
+    score = replace(seen.score, fact_logits=weights)
+    one = mail()
+    item = store.keep(
+        one, [replace(k, screening=replace(seen, score=score)) for k in kept(one)], pending=False
+    ).items[0]
+
+    text = " ".join(run("show", item, columns=80).stdout.split())
+    parts, total = re.search(r"Weighed (.*?) = ([+-]\d+\.\d\d)", text).groups()
+
+    assert "14 more facts" in parts
+    assert sum(float(n) for n in re.findall(r"[+-]\d+\.\d\d", parts)) == pytest.approx(float(total), abs=0.03)
+    assert float(total) == pytest.approx(score.bias + score.text_logit + sum(weights.values()), abs=0.01)
+
+
 def test_nothing_of_a_mail_reaches_the_terminal_unescaped(store, run):
     one = mail(b"Subject: " + EVIL.encode() + b"\r\nX: \xff\x9b\r\n\r\nbody", sender="e\x1b[2Jvil@x.example")
     reasons = (Reason("defect", EVIL),)
@@ -160,6 +178,17 @@ def test_show_headers_stops_at_the_body(store, run):
     item = keep(store, mail(b"From: a@b.example\r\nSubject: x\r\n y\r\n\r\nFrom: body\r\n"))
 
     assert run("show", "--headers", item).stdout == "From: a@b.example\nSubject: x\n y\n"
+
+
+def test_a_secret_in_an_outbound_header_is_masked(store, run):
+    item = keep(
+        store, mail(b"Subject: card 4111 1111 1111 1111 visa\r\n\r\n", direction="outbound"), route=Route.HOLD
+    )
+
+    text = run("show", "--headers", item).stdout
+
+    assert text.startswith("Subject: card ")
+    assert "1111 1111 1111" not in text
 
 
 def test_raw_is_exact(store, tmp_path):

@@ -50,13 +50,14 @@ class ByteSink:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, path: str = "") -> str:
+    async def start(self, path: str = "", host: str = "127.0.0.1") -> str:
         """Listen on a free loopback port, or at a unix socket; return the address as settings have it."""
         if path:
             self._server = await asyncio.start_unix_server(self._client, path, limit=1 << 20)
             return f"unix:{path}"
-        self._server = await asyncio.start_server(self._client, "127.0.0.1", 0, limit=1 << 20)
-        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._client, host, 0, limit=1 << 20)
+        host = f"[{host}]" if ":" in host else host
+        return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Stop listening and hang up."""

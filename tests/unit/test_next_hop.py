@@ -209,6 +209,20 @@ def test_unix_sockets(tmp_path):
     assert asyncio.run(scenario()) == (True, MAIL)
 
 
+def test_ipv6():
+    async def scenario():
+        sink = ByteSink()
+        try:
+            place = await sink.start(host="::1")
+        except OSError:
+            pytest.skip("this machine has no ::1")
+        answer = await send_message(Endpoint.parse(place), ENVELOPE, [MAIL], helo="gate.example", timeouts=SHORT)
+        await sink.stop()
+        return answer.positive, sink.received[0].data
+
+    assert asyncio.run(scenario()) == (True, MAIL)
+
+
 def test_nobody_there():
     async def scenario():
         with pytest.raises(HopError, match=r"cannot connect to \[::1\]:1: "):

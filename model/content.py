@@ -110,8 +110,7 @@ class Contents:
         if true_type and not true_type.startswith("text/") and not is_html:
             textual = False
         named = is_html or textual or any(t.main.startswith("text/") for t in leaf.types)
-        media = kind.startswith(("image/", "audio/", "video/"))
-        if not named and (true_type or not octets or media or not _is_text(octets)):
+        if not named and (true_type or not octets or not _is_text(octets)):
             return ""
         return self.take_text(octets, leaf.type.get("charset"), codes, html=is_html)
 
@@ -251,6 +250,8 @@ def _name(leaf: Entity) -> str:
 
 def _is_text(octets: bytes) -> bool:
     sample = octets[:2048]
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True  # a byte order mark of UTF-16
     return b"\0" not in sample and sum(c < 9 or 13 < c < 32 for c in sample) * 50 <= len(sample)
 
 

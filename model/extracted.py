@@ -106,8 +106,8 @@ class Extracted:
     """A message taken apart. Strings are decoded Unicode without lone surrogates; nothing raised to get here.
 
     `text` is what a reader would see over all readings of the message (each different text once, joined by a
-    blank line); `hidden_text` is what a sender put in but a reader would not see; `attachment_text` is the text
-    of attachments that are text. `html` tells whether visible text came from HTML. `headers` holds selected raw
+    blank line), attachments that are text among them; `hidden_text` is what a sender put in but a reader would
+    not see. `html` tells whether visible text came from HTML. `headers` holds selected raw
     header values (decoded, first occurrence) by lower-case name: list-id, list-unsubscribe,
     list-unsubscribe-post, precedence, auto-submitted, in-reply-to, references, message-id, date, return-path,
     x-mailer, user-agent, content-type, require-tls-esmtp. `authentication_results` and `received` are all
@@ -126,7 +126,6 @@ class Extracted:
     parts: tuple[Part, ...] = ()
     text: str = ""
     hidden_text: str = ""
-    attachment_text: str = ""
     html: bool = False
     links: tuple[Link, ...] = ()
     defects: tuple[Defect, ...] = ()
@@ -154,7 +153,6 @@ class Extracted:
             parts=tuple(_built(Part, {**p, "defects": tuple(map(str, p["defects"]))}) for p in data["parts"]),
             text=str(data["text"]),
             hidden_text=str(data["hidden_text"]),
-            attachment_text=str(data.get("attachment_text", "")),
             html=bool(data["html"]),
             links=tuple(_built(Link, link) for link in data["links"]),
             defects=tuple(_built(Defect, d) for d in data["defects"]),

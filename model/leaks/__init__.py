@@ -24,7 +24,7 @@ def mask(text: str) -> str:
 
 
 def find_leaks(extracted: Extracted) -> tuple[Finding, ...]:
-    """Return what the detectors find in subject, text, hidden text and attachments, surest first.
+    """Return what the detectors find in subject, text (attached texts among it) and hidden text, surest first.
 
     Equal finds in one place are one finding with a count. Pure; linear in the length of the texts.
     """
@@ -32,7 +32,6 @@ def find_leaks(extracted: Extracted) -> tuple[Finding, ...]:
         "subject": extracted.subject,
         "text": extracted.text,
         "hidden": extracted.hidden_text,
-        "attachment": extracted.attachment_text,
     }
     counts: dict[tuple[str, str, float, str], int] = {}
     for place, text in places.items():

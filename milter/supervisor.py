@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -23,11 +22,12 @@ from milter.crew import Crew, Generation, Worker, WorkerRefused
 from milter.endpoint import Endpoint
 from milter.events import LogEvents, log_key
 from milter.health import HealthServer
-from milter.listen import ListenError, bind, permit, remove_socket_file
+from milter.listen import ListenError
 from milter.metrics import Totals
 from milter.notify import notify, reloading
+from milter.ports import Ports
 from milter.prepare import StartError, check_writable, drop_privileges, make_folders, take_lock
-from milter.settings import ListenerSettings, Settings
+from milter.settings import Settings
 from quarantine.errors import StoreError
 
 if TYPE_CHECKING:  # it brings the database with it, which need not be there before the workers are on their way
@@ -56,7 +56,7 @@ class Supervisor:
         self._events = LogEvents(settings.log, b"")
         self._totals = Totals()
         self._crew = Crew(self._heard, self._left)
-        self._bound: dict[Endpoint, tuple[socket.socket, ListenerSettings]] = {}
+        self._ports = Ports(self._note)
         self._current: Generation | None = None
         self._generations: list[Generation] = []
         self._health = HealthServer(self._metrics, self._state)
@@ -113,15 +113,12 @@ class Supervisor:
         os.umask(0o077)
         self._lock = take_lock(settings.gateway.state_dir)
         try:
-            for listener in settings.listener:
-                self._bound[listener.listen] = (bind(listener, patience=BIND_PATIENCE), listener)
+            self._ports.bind(settings.listener, BIND_PATIENCE)
         except ListenError as error:
             raise StartError(str(error)) from None
         drop_privileges(settings.gateway.user)
         check_writable(settings.gateway)
         self._events = self._log(settings)
-        for listener in settings.listener:
-            self._events.note("info", "listening", listener=listener.name, address=str(listener.listen))
         await self._open_health(settings)
         generation = self._new_generation(settings)
         self._current = generation
@@ -163,9 +160,8 @@ class Supervisor:
         self._health = server
 
     def _new_generation(self, settings: Settings) -> Generation:
-        sockets = {listener.name: self._bound[listener.listen][0] for listener in settings.listener}
         number = self._generations[-1].number + 1 if self._generations else 1
-        generation = Generation(number, settings, sockets)
+        generation = Generation(number, settings, self._ports.of(settings))
         self._generations.append(generation)
         return generation
 
@@ -180,11 +176,11 @@ class Supervisor:
     async def _reload(self) -> None:
         notify(reloading())
         self._events.note("info", "reload-started")
-        before = set(self._bound)
+        before = self._ports.places
         generation: Generation | None = None
         try:
             settings = self._read()
-            self._bind_new(settings)
+            self._ports.bind(settings.listener)
             await asyncio.to_thread(_migrate, settings)
             generation = self._new_generation(settings)
             await self._exchange(generation)
@@ -199,14 +195,6 @@ class Supervisor:
             self._totals.reloads.labels("done").inc()
             self._events.note("info", "reload-done", generation=generation.number, model=generation.model)
         notify("READY=1")
-
-    def _bind_new(self, settings: Settings) -> None:
-        for listener in settings.listener:
-            if listener.listen not in self._bound:
-                self._bound[listener.listen] = (bind(listener), listener)
-                self._events.note("info", "listening", listener=listener.name, address=str(listener.listen))
-            else:
-                permit(listener)
 
     async def _exchange(self, generation: Generation) -> None:
         """Bring the new generation up and send the old one home. Raises before anything of the old is touched."""
@@ -231,7 +219,7 @@ class Supervisor:
                 worker.drain(seconds, patience=max(0.0, seconds - GRACE))
                 self._later(self._kill_late(worker, seconds + GRACE))
         wanted = {listener.listen for listener in settings.listener}
-        self._release(set(self._bound) - wanted)
+        self._ports.release(self._ports.places - wanted)
 
     async def _open_health_again(self, settings: Settings) -> None:
         if settings.metrics.listen != self._settings.metrics.listen:
@@ -243,15 +231,7 @@ class Supervisor:
                 worker.draining = True  # its end is no death
                 worker.kill()
             self._generations.remove(generation)
-        self._release(set(self._bound) - before)
-
-    def _release(self, places: set[Endpoint]) -> None:
-        for place in places:
-            sock, listener = self._bound.pop(place)
-            sock.close()
-            with contextlib.suppress(OSError):
-                remove_socket_file(listener)
-            self._events.note("info", "listener-closed", listener=listener.name, address=str(place))
+        self._ports.release(self._ports.places - before)
 
     # --- the life of workers
 
@@ -329,7 +309,7 @@ class Supervisor:
         await asyncio.gather(*(self._kill_late(worker, seconds + GRACE) for worker in workers))
         await asyncio.gather(*(worker.gone.wait() for worker in workers))
         self._health.close()
-        self._release(set(self._bound))
+        self._ports.release(self._ports.places)
         if self._housekeeper is not None:
             await asyncio.to_thread(self._housekeeper.stop, GRACE)
         self._events.note("info", "stopped")

@@ -8,6 +8,7 @@ tell or guess it. A line is one `write` of at most `LINE_LIMIT` octets, so lines
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ VALUE_LIMIT = 256
 RECIPIENTS = 10
 """Recipients that a line names; the others are counted."""
 HASH_DIGITS = 12
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")  # only ever on text that `clean` has cut
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -99,7 +101,7 @@ class LogEvents:
             "model": record.model,
             "size": record.size,
             "ms": {stage: round(value, 1) for stage, value in record.ms.items()},
-            "reply": record.reply,
+            "reply": self._said(record.reply),
             "queued_as": record.queued_as,
             "fault": record.fault,
         }
@@ -107,7 +109,7 @@ class LogEvents:
 
     def next_hop_down(self, listener: str, address: str, error: str) -> None:
         """The next hop refused a connection, hung up or was silent too long; the client heard 451."""
-        self.emit("error", "next-hop-down", {"listener": listener, "address": address, "error": error})
+        self.emit("error", "next-hop-down", {"listener": listener, "address": address, "error": self._said(error)})
 
     def session_fault(self, listener: str, peer: str, error: BaseException) -> None:
         """Our own code failed. The error's text is left out, for it may quote a message; its place is told."""
@@ -121,6 +123,10 @@ class LogEvents:
     def address(self, address: str) -> str:
         """Return an address as the log may show it."""
         return address if self._clear else hashed(address, self._key)
+
+    def _said(self, text: str) -> str:
+        """Return what another server said; it may name the recipient: 550 <bob@corp.example>: User unknown."""
+        return text if self._clear else _ADDRESS.sub(lambda found: self.address(found[0]), clean(text))
 
     def emit(self, level: str, name: str, values: Mapping[str, Any]) -> None:
         """Write one event. Empty values are left out; a line that is too long loses its recipients, then its rest."""

@@ -70,6 +70,19 @@ class TestMessage:
         assert b"bob" not in hidden.raw[0]
         assert shown.last["from"] == "Anna@Shop.example"
 
+    def test_what_the_next_hop_said_names_nobody(self):
+        """A refusal from below may hold the recipient's address; it is hashed like any other."""
+        hidden, shown = Lines(), Lines(addresses="clear")
+        said = "550 5.1.1 <bob@corp.example>: Recipient address rejected"
+
+        for lines in (hidden, shown):
+            lines.events.message(record(reply=said))
+            lines.events.next_hop_down("inbound", "127.0.0.1:10026", said)
+
+        assert hidden.last["error"] == f"550 5.1.1 <{hashed('bob@corp.example', KEY)}>: Recipient address rejected"
+        assert b"bob" not in hidden.raw[0] + hidden.raw[1]
+        assert json.loads(shown.raw[0])["reply"] == said
+
     def test_a_fault_is_a_warning(self):
         lines = Lines()
 

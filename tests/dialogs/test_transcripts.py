@@ -134,7 +134,8 @@ class Player:
 
     def do_last(self, rest: str) -> None:
         what, _, value = rest.partition(" ")
-        assert str(getattr(self.it.events.records[-1], what)).startswith(value), self.it.events.records[-1]
+        found = str(getattr(self.it.events.records[-1], what))
+        assert found.startswith(value) and bool(found) == bool(value), self.it.events.records[-1]
 
     def do_because(self, rest: str) -> None:
         for copy in self.it.events.records[-1].recipients:

@@ -32,7 +32,7 @@ LISTENERS: tuple[dict[str, str], ...] = (
     {
         "name": "outbound",
         "listen": "127.0.0.1:10035",
-        "mode": "after-queue",
+        "mode": "before-queue",
         "direction": "outbound",
         "next_hop": "127.0.0.1:10026",
     },

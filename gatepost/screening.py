@@ -13,8 +13,8 @@ from typing import Any, Self
 import click
 
 from gatepost.config import find, load
-from milter.policies import policy_of, with_thresholds
-from milter.settings import Settings
+from milter.policies import own_thresholds, policy_of
+from milter.settings import PolicySettings, Settings
 from model.domains import DomainLists
 from model.mail import Direction, Envelope, Mail, RawMessage, Recipient
 from model.normalise import Document, normalise
@@ -42,9 +42,10 @@ def settings_for(config: Path | None) -> Settings:
     return load(path) if config is not None or path.exists() else Settings()
 
 
-def _policy_name(settings: Settings, direction: Direction) -> str:
+def _policy(settings: Settings, direction: Direction) -> PolicySettings:
     """Return the policy of the first listener of that direction."""
-    return next((listener.policy for listener in settings.listener if listener.direction is direction), "default")
+    found = (settings.policy_of(listener) for listener in settings.listener if listener.direction is direction)
+    return next(found, None) or settings.policy.get("default") or PolicySettings()
 
 
 def mail_of(data: bytes, direction: Direction) -> Mail:
@@ -76,8 +77,7 @@ class Bench:
         self._spare = [first]
         self._made.append(first)
         self.bundle = first.bundle
-        complete = with_thresholds(settings, first.bundle.thresholds)
-        self.policy = policy_of(complete.policy[_policy_name(settings, direction)])
+        self.policy = policy_of(_policy(settings, direction), own_thresholds(first.bundle.thresholds, direction))
 
     def __enter__(self) -> Self:
         return self

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from milter.connection import Connection
 from milter.lane import Lane, Patience, Screens
 from milter.next_hop import Timeouts
-from milter.policies import policy_of
+from milter.policies import own_thresholds, policy_of
 from milter.record import Events, MessageRecord, Metrics
 from milter.session import Session, settled
 from milter.settings import ListenerSettings, Settings
 from milter.trace import Tracer, load_key
+from model.bundle import Thresholds
 from model.mail import Mail
 from model.policy import Policy, decide
 from model.screen import Screening
@@ -27,18 +28,20 @@ __all__ = ["Events", "Gateway", "MessageRecord", "Metrics"]
 class Gateway:
     """All sessions of one worker. One thread screens, one writes to the store; the loop only moves octets.
 
-    `settings` do not change in its lifetime: a reload starts other workers. Raises OSError or ValueError for a
-    trace key that cannot be read or made.
+    `settings` do not change in its lifetime: a reload starts other workers. `thresholds` are the model's own. Raises
+    OSError or ValueError for a trace key that cannot be read or made.
     """
 
     def __init__(self, settings: Settings, screener: Screens, store: Store, events: Events, metrics: Metrics, *,
-                 tracer: Tracer | None = None, patience: Patience | None = None, timeouts: Timeouts | None = None,
+                 thresholds: Thresholds | None = None, tracer: Tracer | None = None,
+                 patience: Patience | None = None, timeouts: Timeouts | None = None,
                  now: Callable[[], datetime] | None = None, decide: Decide = decide) -> None:
         self._settings = settings
         self._screener = screener
         self._store = store
         self._events = events
         self._metrics = metrics
+        self._thresholds = thresholds
         self._tracer = tracer or Tracer(load_key(settings.gateway.state_dir))
         self._patience = patience or Patience()
         self._timeouts = timeouts or Timeouts()
@@ -84,7 +87,7 @@ class Gateway:
     def _lane(self, listener: ListenerSettings) -> Lane:
         settings = self._settings
         written = settings.policy_of(listener)
-        policy = policy_of(written)
+        policy = policy_of(written, own_thresholds(self._thresholds, listener.direction))
 
         def decided(screening: Screening, mail: Mail, recipient: str) -> Verdict:
             return self._decide(screening, mail, recipient, policy, self._now())

@@ -1,16 +1,25 @@
 """From the operator's [policy.NAME] to the policy that decides."""
 
-from milter.settings import PolicySettings, RuleSettings, Settings
+from milter.settings import PolicySettings, RuleSettings
 from model.bundle import Thresholds
+from model.mail import Direction
 from model.policy import Policy
 from model.rules import Rule, after
 
 
-def policy_of(written: PolicySettings) -> Policy:
-    """Return the policy as `model.policy.decide` reads it; a threshold that is not set is never reached."""
+def policy_of(written: PolicySettings, own: Thresholds | None = None) -> Policy:
+    """Return the policy as `model.policy.decide` reads it.
+
+    A threshold that is not set is the model's `own`; without one it is never reached. For outbound listeners
+    `own` is None: the model's thresholds are measured on inbound mail.
+    """
+    quarantine_at, hold_at = written.quarantine_at, written.hold_at
+    if own is not None:
+        quarantine_at = own.quarantine if quarantine_at is None else quarantine_at
+        hold_at = own.hold if hold_at is None else hold_at
     return Policy(
-        quarantine_at=written.quarantine_at,
-        hold_at=written.hold_at,
+        quarantine_at=quarantine_at,
+        hold_at=hold_at,
         reject_at=written.reject_at,
         on_unscored=written.on_unscored,
         on_leak=written.on_leak,
@@ -22,6 +31,11 @@ def policy_of(written: PolicySettings) -> Policy:
     )
 
 
+def own_thresholds(thresholds: Thresholds | None, direction: Direction) -> Thresholds | None:
+    """Return what fills in for unset thresholds in mail of that direction."""
+    return thresholds if direction is Direction.INBOUND else None
+
+
 def _rule(written: RuleSettings) -> Rule:
     return Rule(
         address=written.address,
@@ -30,16 +44,3 @@ def _rule(written: RuleSettings) -> Rule:
         expires=after(written.expires) if written.expires else None,
         note=written.note,
     )
-
-
-def with_thresholds(settings: Settings, thresholds: Thresholds) -> Settings:
-    """Return settings whose unset thresholds are the model's own; `default` is written out as well."""
-    policies = {"default": PolicySettings(), **settings.policy}
-    return settings.model_copy(
-        update={"policy": {name: _completed(policy, thresholds) for name, policy in policies.items()}}
-    )
-
-
-def _completed(policy: PolicySettings, thresholds: Thresholds) -> PolicySettings:
-    own = {"quarantine_at": thresholds.quarantine, "hold_at": thresholds.hold}
-    return policy.model_copy(update={key: value for key, value in own.items() if getattr(policy, key) is None})

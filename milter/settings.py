@@ -5,6 +5,7 @@ table refuses keys that it does not know; `milter.contradictions` names what no 
 descriptions are the comments of config.example.toml.
 """
 
+import difflib
 import os
 import socket
 from datetime import date
@@ -24,6 +25,7 @@ from pydantic import (
 )
 
 from milter.endpoint import Endpoint
+from model.defects import CODES
 from model.mail import Direction
 from model.verdict import Stage
 from quarantine.settings import StoreSettings
@@ -65,6 +67,14 @@ def _domain(value: str) -> str:
     return name
 
 
+def _defect(code: str) -> str:
+    if code not in CODES:
+        near = difflib.get_close_matches(code, CODES, n=1)
+        raise ValueError(f"expected the code of a defect{f', such as {near[0]!r}' if near else ''}")
+    return code
+
+
+DefectCode = Annotated[str, AfterValidator(_defect)]
 Place = Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
 ListenPlace = Annotated[Endpoint, BeforeValidator(_endpoint), AfterValidator(_listening), PlainSerializer(str)]
 DomainName = Annotated[str, AfterValidator(_domain)]
@@ -202,12 +212,13 @@ class PolicySettings(Table):
 
     quarantine_at: Probability | None = Field(
         default=None,
-        description="probability of being bad from which mail is quarantined; not set is the model's own threshold",
+        description="probability of being bad from which mail is quarantined; not set is the model's own threshold "
+        "for inbound mail, and never for outbound",
     )
     hold_at: Probability | None = Field(
         default=None,
         description="probability of being bad from which mail is held for a decision; not set is the model's own, if "
-        "it has one",
+        "it has one, for inbound mail, and never for outbound",
     )
     reject_at: Probability | None = Field(
         default=None,
@@ -228,9 +239,14 @@ class PolicySettings(Table):
         default=("postmaster@", "abuse@"),
         description='recipients whose mail is never kept by score alone: "local@" at any domain, or a whole address',
     )
-    hold_defects: tuple[str, ...] = Field(
-        default=(), description='defects of a message that hold it, such as "multiple-from"'
-    )
+    hold_defects: tuple[DefectCode, ...] = Field(
+        default=(
+            "nested-too-deep", "too-many-parts", "header-too-many", "header-too-long", "message-partial",
+            "message-external", "extractor-fault",
+        ),
+        description="defects of a message that hold it: by default those that keep it from being read whole; "
+        '"mime-ambiguous", "deceptive-filename" and others can be added (gatepost extract shows them)',
+    )  # fmt: skip
     allow: tuple[RuleSettings, ...] = Field(default=(), description="senders whose mail is delivered")
     block: tuple[RuleSettings, ...] = Field(default=(), description="senders whose mail is quarantined")
 

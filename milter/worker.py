@@ -22,7 +22,6 @@ from milter.events import LogEvents, log_key, whereabouts
 from milter.gateway import Gateway
 from milter.listen import Acceptor, Room
 from milter.metrics import INTERVAL, WorkerMetrics
-from milter.policies import with_thresholds
 from milter.settings import Settings
 from model.bundle import DEFAULT, Bundle, BundleError
 from model.child import ExtractionFailed, Extractor
@@ -114,8 +113,8 @@ class Worker:
     async def _serve(self, made: Tools) -> None:
         loop = asyncio.get_running_loop()
         store = Store.open(self._settings.quarantine, clock=utc_now)  # from now on used by one thread of the gateway
-        settings = with_thresholds(self._settings, made.bundle.thresholds)
-        gateway = Gateway(settings, made.screener, store, self._events, self._metrics)
+        gateway = Gateway(self._settings, made.screener, store, self._events, self._metrics,
+                          thresholds=made.bundle.thresholds)
         room = Room(self._settings.gateway.max_connections_per_worker)
         for listener in self._settings.listener:
             sock = socket.socket(fileno=self._listening[listener.name])

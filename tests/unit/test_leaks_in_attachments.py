@@ -5,6 +5,7 @@ from email.message import EmailMessage
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from model.extract import extract
 from model.leaks import find_leaks
 

@@ -3,21 +3,24 @@
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Network
 
-from milter.policies import policy_of, with_thresholds
-from milter.settings import PolicySettings, RuleSettings, Settings
+from milter.policies import own_thresholds, policy_of
+from milter.settings import PolicySettings, RuleSettings
 from model.bundle import Thresholds
+from model.mail import Direction
 from model.policy import Policy
 
 
 def test_an_empty_table_is_the_policy_without_thresholds():
-    assert policy_of(PolicySettings()) == Policy(quarantine_at=None)
+    defects = frozenset(PolicySettings().hold_defects)
+
+    assert policy_of(PolicySettings()) == Policy(quarantine_at=None, hold_defects=defects)
 
 
 def test_everything_written_arrives():
     """No key of [policy.NAME] is read and then forgotten."""
     written = PolicySettings(
         quarantine_at=0.9, hold_at=0.7, reject_at=0.99, on_unscored="hold", on_leak="deliver", leak_at=0.5,
-        exempt_recipients=("help@",), hold_defects=("multiple-from",),
+        exempt_recipients=("help@",), hold_defects=("from-multiple",),
         allow=(RuleSettings(domain="partner.example", expires=date(2027, 1, 31), note="why"),),
         block=(RuleSettings(network=IPv4Network("192.0.2.0/24")),),
     )  # fmt: skip
@@ -26,7 +29,7 @@ def test_everything_written_arrives():
 
     simple = set(PolicySettings.model_fields) - {"allow", "block", "hold_defects"}
     assert {key: getattr(policy, key) for key in simple} == {key: getattr(written, key) for key in simple}
-    assert policy.hold_defects == {"multiple-from"}
+    assert policy.hold_defects == {"from-multiple"}
     assert (policy.allow[0].domain, policy.allow[0].note) == ("partner.example", "why")
     assert policy.block[0].network == IPv4Network("192.0.2.0/24")
 
@@ -42,18 +45,19 @@ class TestThresholds:
     OWN = Thresholds(quarantine=0.8, hold=0.6)
 
     def test_what_is_not_set_is_the_models_own(self):
-        """Also for `default`, which need not be written down; refusing is never the model's own idea."""
-        policy = with_thresholds(Settings(), self.OWN).policy["default"]
+        """Refusing is never the model's own idea."""
+        policy = policy_of(PolicySettings(), self.OWN)
 
         assert (policy.quarantine_at, policy.hold_at, policy.reject_at) == (0.8, 0.6, None)
 
     def test_what_is_set_stays(self):
-        settings = Settings(policy={"strict": PolicySettings(quarantine_at=0.5)})
+        policy = policy_of(PolicySettings(quarantine_at=0.5), self.OWN)
 
-        completed = with_thresholds(settings, self.OWN).policy
-
-        assert (completed["strict"].quarantine_at, completed["strict"].hold_at) == (0.5, 0.6)
-        assert completed["default"].quarantine_at == 0.8
+        assert (policy.quarantine_at, policy.hold_at) == (0.5, 0.6)
 
     def test_a_model_that_never_holds(self):
-        assert with_thresholds(Settings(), Thresholds(quarantine=0.8)).policy["default"].hold_at is None
+        assert policy_of(PolicySettings(), Thresholds(quarantine=0.8)).hold_at is None
+
+    def test_outbound_mail_is_kept_by_score_only_where_the_operator_says_so(self):
+        assert own_thresholds(self.OWN, Direction.INBOUND) is self.OWN
+        assert own_thresholds(self.OWN, Direction.OUTBOUND) is None

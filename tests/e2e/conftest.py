@@ -211,8 +211,7 @@ def _master(ports: dict[str, int], fronts: dict[str, int]) -> str:
     submission = "submission inet n       -       y"
     open_submission = {"smtpd_tls_security_level=encrypt": "smtpd_tls_security_level=none",
                        "smtpd_sasl_auth_enable=yes": "smtpd_sasl_auth_enable=no",
-                       "permit_sasl_authenticated": "permit_mynetworks",
-                       "reject_sender_login_mismatch": ""}
+                       "permit_sasl_authenticated": "permit_mynetworks"}
 
     def front(name: str, text: str, head: str, **more: str) -> str:
         place = f"127.0.0.1:{fronts[name]} inet n - n"

@@ -18,6 +18,7 @@ _BEGIN = re.compile(
 _END = re.compile(rf"{_DASH}{{2}} ?END |Private-MAC:")
 # A run of base64 too long for a word. Lines of keys have 64 to 76 characters, the last one fewer.
 _RUN = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
+_DASHES = re.compile(rf"{_DASH}*")
 _HEADERS = re.compile(r"^[A-Za-z0-9-]{3,24}: .*$", re.MULTILINE)
 _PUTTY_SECRET = "Private-Lines:"  # noqa: S105 - a field's name: what stands before it is the public half
 
@@ -58,6 +59,8 @@ def mask(text: str) -> str:
             begin, end = match.end(), min(stop, match.end() + _MAX_BODY)
             told = _END.search(text, begin, end)
             end = told.start() if told else end
+            begin = _DASHES.match(text, begin).end()  # type: ignore[union-attr]  # it matches nothing as well
+            end = len(text[begin:end].rstrip("-\u2010\u2011\u2012\u2013\u2014\u2015")) + begin
             if not _RUN.search(text, begin, end):
                 continue  # prose about keys
         kept += [text[at:begin], _REMOVED]

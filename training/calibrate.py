@@ -16,7 +16,7 @@ SMALLEST = 20
 
 @dataclass(frozen=True, slots=True)
 class CalibrationData:
-    """One element a message: fused logit, windows, bad or not, weight, kind logits [n, 3], kind or -1."""
+    """One element a message: fused logit, windows (0: no text), bad, weight, kind logits [n, 3], kind or -1."""
 
     raw: Floats
     windows: NDArray[np.int64]
@@ -29,18 +29,22 @@ class CalibrationData:
 def platt(data: CalibrationData, settings: CalibrationSettings) -> Calibration:
     """Fit slope, intercept, the term for the number of windows, and the temperature of the kinds.
 
-    The window term stays only where it is told apart from 0 at two standard errors.
+    The window term is fitted on messages with text, over the fused logit, and stays only where it lowers long
+    messages and is told apart from 0 at two standard errors: the greatest of more windows is larger by chance, and a
+    term of the other sign would punish honest length.
     """
     if min(int(data.bad.sum()), int((~data.bad).sum())) < SMALLEST:
         return Calibration(1.0, 0.0, 0.0, 1.0)
-    ones, log_windows = np.ones_like(data.raw), np.log2(data.windows)
-    share = _share(data, settings.prior)
-    full, errors = _logistic(np.stack([data.raw, ones, log_windows], axis=1), data.bad, share)
-    if np.isnan(errors[2]) or abs(full[2]) < 2 * errors[2]:
-        full, _ = _logistic(np.stack([data.raw, ones], axis=1), data.bad, share)
-    per_window = float(full[2]) if len(full) > 2 else 0.0
-    slope = max(0.05, float(full[0]))  # a fused score that falls with badness would be a broken model
-    return Calibration(round(slope, 4), round(float(full[1]), 4), round(per_window, 4), _temperature(data))
+    ones, share = np.ones_like(data.raw), _share(data, settings.prior)
+    log_windows = np.log2(np.maximum(data.windows, 1))
+    per_window, text = 0.0, data.windows > 0
+    if min(int((data.bad & text).sum()), int((~data.bad & text).sum())) >= SMALLEST:
+        columns = np.stack([data.raw, ones, log_windows], axis=1)[text]
+        full, errors = _logistic(columns, data.bad[text], share[text])
+        per_window = round(float(full[2]), 4) if full[2] < -2 * errors[2] else 0.0
+    line, _ = _logistic(np.stack([data.raw, ones], axis=1), data.bad, share, per_window * log_windows)
+    slope = max(0.05, float(line[0]))  # a fused score that falls with badness would be a broken model
+    return Calibration(round(slope, 4), round(float(line[1]), 4), per_window, _temperature(data))
 
 
 def _share(data: CalibrationData, prior: float) -> Floats:
@@ -51,12 +55,16 @@ def _share(data: CalibrationData, prior: float) -> Floats:
     return share
 
 
-def _logistic(columns: Floats, bad: NDArray[np.bool_], share: Floats) -> tuple[Floats, Floats]:
-    """Weighted logistic regression by Newton's method, with a ridge of a thousandth; returns estimates and errors."""
+def _logistic(columns: Floats, bad: NDArray[np.bool_], share: Floats,
+              offset: Floats | float = 0.0) -> tuple[Floats, Floats]:  # fmt: skip
+    """Weighted logistic regression by Newton's method, with a ridge of a thousandth; returns estimates and errors.
+
+    `offset` is a part of the logit that is already known.
+    """
     theta = np.zeros(columns.shape[1])
     hessian = np.eye(len(theta))
     for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(columns @ theta, -30, 30)))
+        p = 1 / (1 + np.exp(-np.clip(columns @ theta + offset, -30, 30)))
         gradient = columns.T @ (share * (p - bad)) + 1e-3 * theta
         hessian = (columns * (share * p * (1 - p))[:, None]).T @ columns + 1e-3 * np.eye(len(theta))
         step = np.linalg.solve(hessian, gradient)
@@ -82,9 +90,16 @@ def _temperature(data: CalibrationData) -> float:
     return min(grid, key=loss)
 
 
-def thresholds(p_bad: Floats, bad: NDArray[np.bool_], weight: Floats, settings: CalibrationSettings) -> Thresholds:
+def p_bad(data: CalibrationData, fitted: Calibration) -> Floats:
+    """Calibrated probability of bad for each message."""
+    logit = fitted.slope * data.raw + fitted.intercept + fitted.per_log2_window * np.log2(np.maximum(data.windows, 1))
+    result: Floats = 1 / (1 + np.exp(-np.clip(logit, -60, 60)))
+    return result
+
+
+def thresholds(told: Floats, bad: NDArray[np.bool_], weight: Floats, settings: CalibrationSettings) -> Thresholds:
     """Probabilities that at most the budgeted share of legitimate calibration mail (by weight) reaches."""
-    good, share = p_bad[~bad], weight[~bad]
+    good, share = told[~bad], weight[~bad]
     if len(good) < SMALLEST:
         return Thresholds(0.9, 0.99)
     quarantine = max(0.5, _at(good, share, settings.quarantine_budget))

@@ -20,6 +20,10 @@ OUTPUTS = 1 + len(BAD)
 """Bad against ham, then one logit a kind."""
 _LORA_TARGETS = ("query", "value", "intermediate.dense", "output.dense")
 _NO_KIND = -1
+ABSENT = 10.0
+"""Logits below the others at which a kind stands that nothing taught."""
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +39,25 @@ class Labelled:
 class TextModel(nn.Module):  # type: ignore[misc]  # torch is not followed by the type checker
     """An encoder, its mean over tokens, and a linear head: ids and mask [n, L] int64 → logits float32 [n, 4]."""
 
-    def __init__(self, encoder: nn.Module, width: int, dropout: float) -> None:
+    def __init__(self, encoder: nn.Module, width: int, dropout: float, *, unit: bool = False) -> None:
+        """Join encoder and head; `unit` scales the mean to length 1, as the base itself was trained."""
         super().__init__()
+        self.unit = unit
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, OUTPUTS)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return logits; padding has no say in the mean."""
+        """Return logits."""
+        out: torch.Tensor = self.head(self.dropout(self.mean(input_ids, attention_mask)))
+        return out
+
+    def mean(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the mean over tokens [n, width]; padding has no say in it."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
         mean = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1.0)
-        out: torch.Tensor = self.head(self.dropout(mean))
-        return out
+        return nn.functional.normalize(mean, dim=-1) if self.unit else mean
 
 
 def base_folder(base: str) -> str:
@@ -85,7 +95,7 @@ def build(settings: FinetuneSettings) -> TextModel:
         )
     elif settings.method == "head":
         encoder.requires_grad_(False)
-    return TextModel(encoder, width, settings.dropout)
+    return TextModel(encoder, width, settings.dropout, unit=settings.method == "head")
 
 
 def merged(trained: TextModel) -> TextModel:
@@ -96,10 +106,13 @@ def merged(trained: TextModel) -> TextModel:
     return trained
 
 
-def train(rows: Sequence[Labelled], settings: FinetuneSettings, tell: Callable[[str], None]) -> TextModel:
+def train(rows: Sequence[Labelled], settings: FinetuneSettings, tell: Tell) -> TextModel:
     """Fine-tune on `rows` and return the merged model."""
     torch.set_num_threads(settings.threads)
     learner = build(settings)
+    if settings.method == "head":
+        fit_head(learner, rows, settings, tell)
+        return merged(learner)
     steps = settings.epochs * -(-len(rows) // settings.batch)
     rate = settings.rate_full if settings.method == "full" else settings.rate
     head = list(learner.head.parameters())
@@ -125,6 +138,55 @@ def train(rows: Sequence[Labelled], settings: FinetuneSettings, tell: Callable[[
                 tell(f"step {done} of {steps}: loss {total / 25:.3f}")
                 total = 0.0
     return merged(learner)
+
+
+def fit_head(learner: TextModel, rows: Sequence[Labelled], settings: FinetuneSettings, tell: Tell) -> None:
+    """Fit the head on frozen means by logistic regression, to convergence; the encoder stays as it came.
+
+    The first fit is on each message's first window, the second on the one that the first finds most suspicious.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    means = _means(learner, rows, settings, tell)
+    weight = np.array([row.weight for row in rows])
+    bad = np.array([int(row.bad) for row in rows])
+    kind = np.array([row.kind for row in rows])
+    chosen = np.stack([each[0] for each in means])
+    for _ in range(2):
+        side = LogisticRegression(C=settings.head_c, max_iter=1000).fit(chosen, bad, sample_weight=weight)
+        chosen = np.stack([each[int(np.argmax(each @ side.coef_[0]))] for each in means])
+    table, offset = np.zeros((OUTPUTS, chosen.shape[1])), np.array([0.0, *[-ABSENT] * len(BAD)])
+    table[0], offset[0] = side.coef_[0], side.intercept_[0]
+    told = kind != _NO_KIND
+    present = np.unique(kind[told])
+    if len(present) > 1:
+        kinds = LogisticRegression(C=settings.head_c / 10, max_iter=1000, class_weight="balanced")
+        kinds.fit(chosen[told], kind[told], sample_weight=weight[told])
+        two = len(present) == 2
+        table[1 + present] = np.vstack([np.zeros_like(kinds.coef_), kinds.coef_]) if two else kinds.coef_
+        offset[1 + present] = [0.0, float(kinds.intercept_[0])] if two else kinds.intercept_
+    elif len(present):
+        offset[1 + present] = 0.0
+    with torch.no_grad():
+        learner.head.weight.copy_(torch.from_numpy(table).float())
+        learner.head.bias.copy_(torch.from_numpy(offset).float())
+
+
+def _means(learner: TextModel, rows: Sequence[Labelled], settings: FinetuneSettings,
+           tell: Tell) -> list[NDArray[np.float64]]:  # fmt: skip
+    """Mean of each window of each message [windows, width], in batches of like length."""
+    learner.eval()
+    flat = sorted(((len(w), at, n) for at, row in enumerate(rows) for n, w in enumerate(row.windows)))
+    out = [np.zeros((len(row.windows), learner.head.in_features)) for row in rows]
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
+        for start in range(0, len(flat), settings.batch):
+            part = flat[start : start + settings.batch]
+            found = learner.mean(*padded([rows[at].windows[n] for _, at, n in part])).float().numpy()
+            for (_, at, n), vector in zip(part, found, strict=True):
+                out[at][n] = vector
+            if start // settings.batch % 50 == 49:
+                tell(f"embedded {start + len(part)} of {len(flat)} windows")
+    return out
 
 
 def _ramp(step: int, steps: int) -> float:

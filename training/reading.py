@@ -16,9 +16,8 @@ from pathlib import Path
 from threading import local
 from typing import Any, Self
 
-from model.child import ExtractionFailed, Extractor
-
 import model
+from model.child import ExtractionFailed, Extractor
 from model.domains import DomainLists
 from model.extracted import Extracted, Limits
 from model.facts import Facts, Site, facts

@@ -6,7 +6,8 @@ Everything is written into a temporary folder beside the target, and only a bund
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +16,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundle import CARD, MANIFEST, Bundle, BundleError, Calibration, Fusion, Golden, Thresholds, write_manifest
+from model.bundle import (
+    CARD,
+    ENCODER,
+    MANIFEST,
+    Bundle,
+    BundleError,
+    Calibration,
+    Fusion,
+    Golden,
+    Thresholds,
+    write_manifest,
+)
 from model.labels import BAD, Label
 from model.score import Scorer, fuse, verify
 from training import calibrate, fusion
 from training.calibrate import CalibrationData
-from training.examples import WRITTEN, Example, data_fingerprint
+from training.examples import WRITTEN, Example, data_fingerprint, set_apart
 from training.export import ExportError, run, session, write_files
 from training.gather import Material, Tell, gather
 from training.settings import DEFAULT_CACHE, TrainSettings
@@ -99,7 +111,8 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
     tuned = fine_tune(labelled(material.train, weights, settings.finetune), settings.finetune, tell)
     tell("exporting")
     fp32 = write_files(tuned, weights, folder, settings.finetune.base, settings.export)
-    fitted = _fusion(settings, material, tell)
+    site_fit, site_apart = set_apart(material.site, settings.data.calibration_share, settings.data.seed)
+    fitted = _fusion(settings, material, site_fit, tell)
     mark = data_fingerprint([*material.train, *material.calibration])
     bundle = Bundle(
         path=folder,
@@ -115,7 +128,7 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
         golden_tolerance=settings.export.golden_tolerance,
         files={},
     )
-    bundle = _calibrated(bundle, settings, material, fitted, cut(material.calibration, weights, settings.finetune))
+    bundle = _calibrated(bundle, settings, material, fitted, weights, site_apart)
     parity = _parity(bundle, fp32, material, weights, settings)
     tell(f"int8 gives the label of fp32 on {parity.same} of {parity.n} messages")
     if parity.share < settings.export.parity:
@@ -130,67 +143,64 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
     return Trained(bundle, material, parity)
 
 
-def _fusion(settings: TrainSettings, material: Material, tell: Tell) -> fusion.Fitted:
+def _fusion(settings: TrainSettings, material: Material, site: Sequence[Example], tell: Tell) -> fusion.Fitted:
     """Fit fact weights where mail with real facts is at hand; written mail is no evidence about facts."""
-    shares, first = settings.fusion.shares, settings.fusion.first_year
-    pool = [
-        e
-        for e in (*material.site, *material.train, *material.calibration)
-        if e.archive != WRITTEN and e.year is not None and e.year >= first and e.facts.sender_known is not None
-    ]
-    sides = [f"{e.archive}:{'bad' if e.bad else 'good'}" for e in pool]
-    rows = [(e, shares[s] / sides.count(s)) for e, s in zip(pool, sides, strict=True) if s in shares]
-    if min(sum(e.bad for e, _ in rows), sum(not e.bad for e, _ in rows)) < settings.data.smallest_class:
+    first = settings.fusion.first_year
+    pool = [e for e in (*site, *material.train) if e.archive != WRITTEN and e.year is not None and e.year >= first
+            and e.facts.sender_known is not None]  # fmt: skip
+    rows, weight = shared(pool, settings.fusion.shares)
+    if min(sum(e.bad for e in rows), sum(not e.bad for e in rows)) < settings.data.smallest_class:
         tell("no mail whose facts can be trusted: all facts get equal weights")
         return fusion.equal(settings.fusion)
-    return fusion.fit(
-        [e.facts for e, _ in rows],
-        [e.bad for e, _ in rows],
-        [w for _, w in rows],
-        settings.fusion,
-        settings.data.seed,
-    )
+    return fusion.fit([e.facts for e in rows], [e.bad for e in rows], weight, settings.fusion, settings.data.seed)
 
 
-def _calibrated(
-    bundle: Bundle, settings: TrainSettings, material: Material, fitted: fusion.Fitted, windows: Windows
-) -> Bundle:
-    """Fit probabilities and thresholds on the int8 scores of the mail that was kept back."""
-    apart = material.calibration
-    if not apart:
+def _calibrated(bundle: Bundle, settings: TrainSettings, material: Material, fitted: fusion.Fitted,
+                weights: NDArray[np.float16], site: Sequence[Example]) -> Bundle:  # fmt: skip
+    """Fit probabilities and thresholds on the int8 scores of the mail that was kept back.
+
+    A site's mail is in it with its facts alone: its text may not shape the released model.
+    """
+    first = settings.fusion.first_year
+    pool = [e for e in material.calibration if e.archive == WRITTEN or (e.year is not None and e.year >= first)]
+    rows, weight = shared([*pool, *site], settings.calibration.shares)
+    if not rows:
         return bundle
-    opened = session(bundle.path / "model.onnx")
-    logits = np.stack([run(opened, w) for w in windows]).astype(np.float64)
+    opened = session(bundle.path / ENCODER)
+    silent = {e.key for e in site}
+    windows = [() if e.key in silent else ids
+               for e, ids in zip(rows, cut(rows, weights, settings.finetune), strict=True)]  # fmt: skip
+    logits = np.stack([run(opened, ids) if ids else np.zeros(1 + len(BAD)) for ids in windows]).astype(np.float64)
+    f = bundle.fusion
     data = CalibrationData(
-        raw=fusion.raw_logits(
-            fitted, [e.facts for e in apart], logits[:, 0], bundle.fusion.text_weight, bundle.fusion.text_cap
-        ),
-        windows=np.array([len(w) for w in windows]),
-        bad=np.array([e.bad for e in apart]),
-        weight=np.array([e.weight for e in apart]),
+        raw=fusion.raw_logits(fitted, [e.facts for e in rows], logits[:, 0], f.text_weight, f.text_cap),
+        windows=np.array([len(ids) for ids in windows]),
+        bad=np.array([e.bad for e in rows]),
+        weight=np.array(weight),
         kind_logits=logits[:, 1:],
-        kind=np.array([BAD.index(e.kind) if e.kind else -1 for e in apart]),
+        kind=np.array([BAD.index(e.kind) if e.kind and ids else -1 for e, ids in zip(rows, windows, strict=True)]),
     )
-    bundle = replace(bundle, calibration=calibrate.platt(data, settings.calibration))
-    scores = [
-        fuse(bundle, row.astype(np.float32), e.facts, len(w))
-        for row, e, w in zip(logits, apart, windows, strict=True)
-    ]
-    return replace(
-        bundle,
-        thresholds=calibrate.thresholds(
-            np.array([s.p_bad for s in scores]), data.bad, data.weight, settings.calibration
-        ),
-    )
+    calibration = calibrate.platt(data, settings.calibration)
+    told = calibrate.p_bad(data, calibration)
+    each = np.ones_like(told)  # a budget is a share of messages, not of collections
+    return replace(bundle, calibration=calibration,
+                   thresholds=calibrate.thresholds(told, data.bad, each, settings.calibration))  # fmt: skip
+
+
+def shared(pool: Sequence[Example], shares: Mapping[str, float]) -> tuple[list[Example], list[float]]:
+    """Return the examples of collections that have a share, each with its part of it; the mean weight is 1."""
+    sides = [f"{e.archive}:{'bad' if e.bad else 'good'}" for e in pool]
+    counts = Counter(sides)
+    rows = [(e, shares[s] / counts[s]) for e, s in zip(pool, sides, strict=True) if s in shares]
+    total = sum(w for _, w in rows) or 1.0
+    return [e for e, _ in rows], [w * len(rows) / total for _, w in rows]
 
 
 def _parity(
     bundle: Bundle, fp32: Path, material: Material, weights: NDArray[np.float16], settings: TrainSettings
 ) -> Parity:
     rows = (material.dev or [*material.calibration, *material.train])[:PARITY_SAMPLE]
-    return compare(
-        bundle, session(fp32), session(bundle.path / "model.onnx"), rows, cut(rows, weights, settings.finetune)
-    )
+    return compare(bundle, session(fp32), session(bundle.path / ENCODER), rows, cut(rows, weights, settings.finetune))
 
 
 def compare(bundle: Bundle, fp32: object, int8: object, rows: Sequence[Example], windows: Windows) -> Parity:

@@ -1,0 +1,72 @@
+"""Calibration: probabilities mean what they say, thresholds keep their budget, and long mail is not punished."""
+
+import numpy as np
+import pytest
+
+from training.calibrate import CalibrationData, p_bad, platt, thresholds
+from training.settings import CalibrationSettings
+
+
+def data(n: int, *, slope: float = 2.0, shift: float = -1.0, long_is_bad: bool | None = None,
+         seed: int = 0) -> CalibrationData:  # fmt: skip
+    """Messages whose true log odds are slope × raw + shift."""
+    draw = np.random.default_rng(seed)
+    raw = draw.normal(size=n) * 1.5
+    odds = slope * raw + shift
+    bad = draw.random(n) < 1 / (1 + np.exp(-odds))
+    windows = draw.integers(1, 5, n)
+    if long_is_bad is not None:
+        long = draw.random(n) < np.where(bad == long_is_bad, 0.7, 0.2)
+        windows = np.where(long, np.maximum(windows, 3), 1)
+    kind_logits = draw.normal(size=(n, 3)) * 3
+    kind = np.where(bad, kind_logits.argmax(axis=1), -1)
+    flip = draw.random(n) < 0.3
+    kind[bad & flip] = draw.integers(0, 3, int((bad & flip).sum()))
+    return CalibrationData(raw, windows, bad, np.ones(n), kind_logits, kind)
+
+
+def test_a_known_line_is_found_again() -> None:
+    known = data(20_000)
+    prior = float(known.bad.mean())
+
+    fitted = platt(known, CalibrationSettings(prior=prior))
+
+    assert fitted.slope == pytest.approx(2.0, rel=0.1)
+    assert fitted.intercept == pytest.approx(-1.0, abs=0.15)
+
+
+def test_a_probability_is_the_share_that_is_bad() -> None:
+    known = data(20_000)
+    told = p_bad(known, platt(known, CalibrationSettings(prior=float(known.bad.mean()))))
+
+    for low in np.arange(0, 1, 0.2):
+        inside = (told >= low) & (told < low + 0.2)
+        assert known.bad[inside].mean() == pytest.approx(told[inside].mean(), abs=0.05)
+
+
+def test_length_may_only_lower_a_score() -> None:
+    """Where long mail happens to be bad in the data, no weight is given to length; where it is good, some is."""
+    assert platt(data(2000, long_is_bad=True), CalibrationSettings()).per_log2_window == 0.0
+    assert platt(data(2000, long_is_bad=False), CalibrationSettings()).per_log2_window < 0.0
+
+
+def test_overconfident_kinds_get_a_temperature_above_one() -> None:
+    assert platt(data(2000), CalibrationSettings()).kind_temperature > 1.0
+
+
+def test_too_few_messages_leave_the_scores_alone() -> None:
+    fitted = platt(data(20), CalibrationSettings())
+
+    assert (fitted.slope, fitted.intercept, fitted.per_log2_window, fitted.kind_temperature) == (1.0, 0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("budget", [0.005, 0.02, 0.1])
+def test_thresholds_keep_their_budget(budget: float) -> None:
+    known = data(5000)
+    told = p_bad(known, platt(known, CalibrationSettings()))
+    settings = CalibrationSettings(quarantine_budget=budget, hold_budget=budget / 2)
+
+    found = thresholds(told, known.bad, known.weight, settings)
+
+    assert (told[~known.bad] >= found.quarantine).mean() <= budget
+    assert found.hold is not None and found.hold >= found.quarantine

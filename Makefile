@@ -48,7 +48,7 @@ lint: $(VENV)/.dev  ## ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev  ## measure this machine; prints tables, fails nothing
-	@for bench in throughput byte_identity extract_cases parity; do \
+	@for bench in throughput quarantine_store byte_identity extract_cases commands_on_outside_mail parity; do \
 	  echo "== tests/bench/$$bench.py"; $(BIN)/python tests/bench/$$bench.py || true; done
 
 clean:  ## remove the virtual environment and caches

@@ -18,7 +18,7 @@ from model.domains import DomainLists
 from model.labels import LABELS, Label
 from model.score import Scorer, ScoringFailed, fact_logits
 from training.corpora import Corpora
-from training.examples import WRITTEN, Example, of_rows, of_written, pick_rows
+from training.examples import WRITTEN, Example, of_rows, pick_rows
 from training.gather import Material, Tell, gather
 from training.linear import TfidfBaseline, identity_accuracy
 from training.metrics import (
@@ -33,8 +33,6 @@ from training.metrics import (
 )
 from training.reading import Reader
 from training.settings import TrainSettings
-from training.written import FOLDER
-from training.written import load as load_written
 
 KEPT_BUDGET = 0.02
 """`caught at 2 % kept`: share of bad mail over the threshold that 2 % of the set's own legitimate mail reaches."""
@@ -150,9 +148,10 @@ def evaluate(
     _refuse_train(wanted)
     if material is None:
         material = gather(settings, corpora, tell)
-    sets = dict(_sets(record, settings, material, corpora, tell, wanted))
-    if missing := [name for name in wanted if name not in sets]:
-        raise RefusedError(f"{missing[0]}: no such set to measure; there are: {', '.join(sets) or 'none'}")
+    every = dict(_sets(record, settings, material, corpora, tell, wanted))
+    if missing := [name for name in wanted if name not in every]:
+        raise RefusedError(f"{missing[0]}: no such set to measure; there are: {', '.join(every) or 'none'}")
+    sets = {name: examples for name, examples in every.items() if not wanted or name in wanted}
     scorer = Scorer(bundle)
     baseline = _baseline(material)
     reports = []
@@ -191,15 +190,14 @@ def _sets(
     for example in material.dev:
         name = example.archive + (MADE_UP if example.synthetic else "")
         parts.setdefault(name, []).append(example)
-    if corpora is not None and (not wanted or SITE in wanted):
+    if corpora is not None and (not wanted or SITE in wanted):  # the largest: read only where it is asked for
         parts[SITE] = _late_site(settings, corpora, tell)
     held = set(record.get("held_out_pairs", ()))
     own = [e for e in (*material.calibration, *material.train) if e.archive == WRITTEN and e.group in held]
     if own:
         parts[WRITTEN] = own
     for name in sorted(parts, key=lambda n: (n != HOUSEHOLD, n != WRITTEN, n != SITE, n)):
-        if parts[name] and (not wanted or name in wanted):
-            yield name, parts[name]
+        yield name, parts[name]
 
 
 def _late_site(settings: TrainSettings, corpora: Path, tell: Tell) -> list[Example]:
@@ -212,13 +210,6 @@ def _late_site(settings: TrainSettings, corpora: Path, tell: Tell) -> list[Examp
     ]
     with Reader(settings.cache, DomainLists.load()) as reader:
         return of_rows(opened, late, reader, tell)
-
-
-def held_out_written(record: Mapping[str, Any], settings: TrainSettings, folder: Path = FOLDER) -> list[Example]:
-    """Read the written pairs that a bundle was not trained on."""
-    held = set(record.get("held_out_pairs", ()))
-    with Reader(settings.cache, DomainLists.load()) as reader:
-        return [e for e in of_written(load_written(folder), reader, settings.data.seed) if e.group in held]
 
 
 def _baseline(material: Material) -> TfidfBaseline:

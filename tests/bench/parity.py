@@ -1,0 +1,42 @@
+"""Does the int8 file of a bundle give the labels of its fp32 original?
+
+    python tests/bench/parity.py --model BUNDLE --fp32 FILE --corpora DIR
+
+`gatepost train --keep-fp32 FILE` keeps the original. The comparison is on all of `dev`, window choice, fusion and
+calibration included; exit 1 below the share that the bundle's own settings ask for.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+
+from model.bundle import ENCODER, WEIGHTS, Bundle
+from training.export import session
+from training.gather import gather
+from training.texts import cut
+from training.trainer import compare, read_record, settings_of
+
+
+@click.command()
+@click.option("--model", "path", required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--fp32", required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--corpora", required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--cache", type=click.Path(path_type=Path))
+def main(path: Path, fp32: Path, corpora: Path, cache: Path | None) -> None:
+    """Print the share of equal labels and the greatest difference of the text's logit."""
+    bundle = Bundle.open(path)
+    settings = settings_of(read_record(path), cache)
+    rows = gather(settings, corpora, lambda line: click.echo(line, err=True)).dev
+    windows = cut(rows, np.load(path / WEIGHTS), settings.finetune)
+    found = compare(bundle, session(fp32), session(path / ENCODER), rows, windows)
+    click.echo(
+        f"model {bundle.version}: int8 gives the label of fp32 on {found.same} of {found.n} messages of dev "
+        f"({found.share:.2%}); text logits differ by {found.worst:.3f} at most"
+    )
+    sys.exit(0 if found.share >= settings.export.parity else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,8 @@ from model.mail import CHUNK
 
 COMMAND_LIMIT = 1_000
 ERROR_LIMIT = 3
+GOODBYE = 1.0
+"""Seconds in which a client that we want to leave may still say QUIT, or read what it was told, by itself."""
 ERRORS = frozenset({Event.UNKNOWN_COMMAND, Event.NOT_IMPLEMENTED, Event.LINE_TOO_LONG, Event.SYNTAX})
 
 logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's own lines quote commands and addresses
@@ -80,10 +82,10 @@ class Connection(SMTP, ABC):  # type: ignore[misc]
         return asyncio.StreamReaderProtocol.eof_received(self)
 
     def retire(self) -> None:
-        """End the session as soon as no transaction is open: now, or after the current one."""
+        """End the session soon after no transaction is open: the client may still leave by itself."""
         self._retiring = True
         if self._idle and not self.in_transaction and self.transport is not None:
-            self._farewell(Event.SHUTTING_DOWN)
+            self._reset_timeout(GOODBYE)
 
     def abort(self) -> None:
         """End the session at once."""
@@ -94,7 +96,11 @@ class Connection(SMTP, ABC):  # type: ignore[misc]
         if self.transport is not None and self.transport.get_write_buffer_size():
             self.transport.abort()  # it does not even read what we have said; close() would wait for that
         else:
-            self._farewell(Event.COMMAND_TIMEOUT)
+            self._farewell(Event.SHUTTING_DOWN if self._leaving else Event.COMMAND_TIMEOUT)
+
+    @property
+    def _leaving(self) -> bool:
+        return self._retiring and not self.in_transaction
 
     def _farewell(self, event: Event) -> None:
         """Close; an after-queue client is not told 421, since Postfix would leave us alone for minutes then."""
@@ -110,15 +116,13 @@ class Connection(SMTP, ABC):  # type: ignore[misc]
         try:
             await self._say(Reply(220, "", (f"{self._lane.hostname} ESMTP",)))
             while self.transport is not None:
-                self._reset_timeout(self._lane.patience.command)
+                self._reset_timeout(GOODBYE if self._leaving else self._lane.patience.command)
                 self._idle = True
                 answer = await self._next()
                 self._reset_timeout(self._lane.patience.command)  # also for a client that reads no replies
                 await self._say(answer)
                 if answer.close:
                     break
-                if self._retiring and not self.in_transaction:
-                    self._farewell(Event.SHUTTING_DOWN)
         except (Disconnected, ConnectionError):
             pass
         finally:

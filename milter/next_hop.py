@@ -18,6 +18,8 @@ from model.mail import Envelope
 LINE_LIMIT = 4096
 REPLY_LINES = 128
 FORWARD_LINE = 500
+QUICK = 2.0
+"""Seconds that a next hop has to answer commands with nothing to do, for which nobody should be kept waiting."""
 
 
 class HopError(Exception):
@@ -116,8 +118,8 @@ class NextHop:
         return await self.command(" ".join((f"RCPT TO:<{address}>", *params)))
 
     async def rset(self) -> Reply:
-        """Forget the transaction."""
-        return await self.command("RSET")
+        """Forget the transaction. It costs nothing, so there is no waiting for a next hop that is slow to say so."""
+        return await self.command("RSET", patience=QUICK)
 
     async def data(self, chunks: Iterable[bytes], before_dot: Callable[[], None] | None = None) -> Reply:
         """Send a message and return the reply to its dot (or to DATA, if that was refused).
@@ -148,7 +150,7 @@ class NextHop:
     async def quit(self) -> None:
         """Leave politely; what goes wrong here no longer matters to any message."""
         with contextlib.suppress(HopError):
-            await self.command("QUIT", patience=2.0)
+            await self.command("QUIT", patience=QUICK)
         self.abort()
 
     def abort(self) -> None:

@@ -6,11 +6,19 @@ Sessions know only the protocols `Events` and `Metrics`; log lines and counters 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from model.labels import Label
 from model.mail import Direction
 from model.verdict import Route
+
+
+class Undone(StrEnum):
+    """A copy that went nowhere: the client heard 4xx and will come again, or the next hop's 5xx."""
+
+    DEFERRED = "deferred"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,7 @@ class RecipientRecord:
     """
 
     address: str
-    route: Route
+    route: Route | Undone
     reasons: tuple[str, ...] = ()
     wanted: Route | None = None
 

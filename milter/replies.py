@@ -88,6 +88,7 @@ class Event(StrEnum):
     DEADLINE = "deadline"
     REJECTED = "rejected"
     KEPT = "kept"
+    KEPT_SILENTLY = "kept-silently"
     STORE_FULL = "store-full"
     STORE_FAILED = "store-failed"
     SPOOL_FULL = "spool-full"
@@ -141,6 +142,7 @@ TABLE: dict[Event, Row] = {
     Event.DEADLINE: Row(451, "4.3.2", "Took too long, try again later"),
     Event.REJECTED: Row(550, "5.7.1", "Message refused by local policy"),
     Event.KEPT: Row(250, "2.0.0", "Ok: kept as"),
+    Event.KEPT_SILENTLY: Row(250, "2.0.0", "Ok: queued as"),  # a stranger may hear it: like mail that went through
     Event.STORE_FULL: Row(452, "4.3.1", "Insufficient storage, try again later"),
     Event.STORE_FAILED: Row(451, "4.3.0", "Temporary error"),
     Event.SPOOL_FULL: Row(452, "4.3.1", "Insufficient storage, try again later"),
@@ -154,6 +156,16 @@ AFTER_QUEUE = "after-queue"
 def holds(event: Event, mode: str) -> bool:
     """Whether a message to which `event` happened is held rather than refused in this mode."""
     return mode == AFTER_QUEUE and TABLE[event].hold_after_queue
+
+
+def kept(mode: str, name: str) -> Reply:
+    """Return the reply to mail that was kept as `name`: before the queue it is the remote sender who hears it."""
+    return reply(Event.KEPT if mode == AFTER_QUEUE else Event.KEPT_SILENTLY, name)
+
+
+def not_now(theirs: Reply) -> Reply:
+    """Return a next hop's refusal as a temporary one: it had said yes to the same before, and so had we."""
+    return Reply(451, "4.3.0", theirs.lines) if theirs.code >= 500 else theirs
 
 
 def reply(event: Event, detail: str = "") -> Reply:

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from milter.announce import EVERYTHING, announced, feature_lines
 from milter.connection import Connection
-from milter.data import Arrival
+from milter.data import Arrival, Disconnected
 from milter.esmtp import ParameterError, Path, declared_size, mail_params, parse_path, rcpt_params
 from milter.lane import Lane
 from milter.link import Link
 from milter.next_hop import HopError
-from milter.replies import Event, Reply, holds, passed_on, reply
+from milter.replies import AFTER_QUEUE, Event, Reply, holds, passed_on, reply
 from milter.transaction import Transaction
 from milter.xforward import Forwarded, ForwardError
 from model.mail import Envelope, Mail, RawWriter, Recipient
@@ -129,6 +129,8 @@ class Session(Connection):
             self._forget(keep_forwarded=True)
         if not self._helo or self._path is not None:
             return reply(Event.BAD_SEQUENCE)
+        if self._retiring and self._lane.mode != AFTER_QUEUE:
+            return reply(Event.SHUTTING_DOWN)
         path = parse_path(argument, "FROM:")
         params = mail_params(path, self._announced)
         if declared_size(path.params) > self._size_limit() and not holds(Event.TOO_BIG, self._lane.mode):
@@ -171,15 +173,17 @@ class Session(Connection):
         attributes = dict(self._forwarded.attributes)
         writer = RawWriter(self._lane.spool_dir)
         try:
+            self._reset_timeout(self._lane.patience.data)  # also for a client that does not read our go-ahead
             await self._say(reply(Event.START_DATA))
-            self._reset_timeout(self._lane.patience.data)
             limit = None if holds(Event.TOO_BIG, self._lane.mode) else self._size_limit()
             arrival = await self._inbox.message(writer, limit)
             self._timeout_handle.cancel()
-        except BaseException:
+        except BaseException as error:
             writer.discard()
             self._link.drop()
-            raise
+            if not isinstance(error, Exception) or isinstance(error, (Disconnected, ConnectionError)):
+                raise
+            return replace(await self.handle_exception(error), close=True)  # the rest of a message is no command
         self._forget()
         mail = Mail(envelope, writer.finish(), self._lane.direction)
         work = Transaction(self._lane, self._link, mail, attributes, size=arrival.size,

@@ -53,7 +53,7 @@ def plan(verdicts: Sequence[Verdict], *, stage: Stage, mode: str, on_unscored: s
         return Plan(wanted, refuse=Event.REJECTED)
     carried = tuple(_carried(v, on_unscored) for v in wanted)
     keep = tuple(at for at, verdict in enumerate(carried) if verdict.route in KEEPING)
-    deliver = tuple(at for at in range(len(carried)) if at not in set(keep))
+    deliver = tuple(at for at, verdict in enumerate(carried) if verdict.route not in KEEPING)
     return Plan(carried, deliver, keep, unscanned=any(carried[at].route is Route.UNSCORED for at in deliver))
 
 

@@ -14,8 +14,8 @@ from milter.headers import relayed, verdict_lines
 from milter.lane import Lane
 from milter.link import Link
 from milter.next_hop import HopError, UnsendableError
-from milter.record import MessageRecord, RecipientRecord
-from milter.replies import Event, Reply, holds, passed_on, reply
+from milter.record import MessageRecord, RecipientRecord, Undone
+from milter.replies import Event, Reply, holds, kept, not_now, passed_on, reply
 from milter.settle import Plan, plan
 from model.mail import Direction, Mail
 from model.screen import Screening
@@ -62,14 +62,18 @@ class Transaction:
         self._fault = ""
         self._message_id = ""
         self._queued_as = ""
+        self._delivered = False
         self._ms: dict[str, float] = {}
 
     async def run(self) -> Reply:
         """Settle the message and log it. Returns a reply in every case; the message's bytes are given back."""
+        answer = reply(Event.INTERNAL)
         try:
             answer = await self._guarded()
             self._ms["total"] = self._since(self._started)
             self._tell(answer)
+        except Exception:  # noqa: BLE001 - what was settled stays settled, even if nobody can be told of it
+            self._lane.metrics.fault("log")
         finally:
             self._give_back()
         return answer
@@ -121,7 +125,7 @@ class Transaction:
         ticket = await self._keep(todo) if todo.keep else None
         if not todo.deliver:
             await self._link.reset()
-            return reply(Event.KEPT, ticket.message if ticket else "")
+            return kept(self._lane.mode, ticket.message if ticket else "")
         try:
             answer = await self._deliver(todo)
         except BaseException:
@@ -131,6 +135,7 @@ class Transaction:
             await self._cancel(ticket)
             return passed_on(answer)
         self._queued_as = answer.queued_as
+        self._delivered = True
         await self._confirm(ticket)
         return answer
 
@@ -153,10 +158,10 @@ class Transaction:
 
     async def _keep(self, todo: Plan) -> Ticket:
         recipients = self._mail.envelope.recipients
-        kept = [Kept(recipients[at], todo.verdicts[at], self._screening, self._trace) for at in todo.keep]
+        copies = [Kept(recipients[at], todo.verdicts[at], self._screening, self._trace) for at in todo.keep]
         begun = self._clock()
         ticket = await self._lane.in_store(
-            lambda store: store.keep(self._mail, kept, pending=bool(todo.deliver), listener=self._lane.name))
+            lambda store: store.keep(self._mail, copies, pending=bool(todo.deliver), listener=self._lane.name))
         self._ms["store"] = self._since(begun)
         return ticket
 
@@ -191,7 +196,7 @@ class Transaction:
                                                     self._attributes)
                     if not answer.positive:
                         await self._link.reset()
-                        return answer
+                        return not_now(answer)
 
                 def before_dot() -> None:
                     self._in_time()
@@ -260,10 +265,17 @@ class Transaction:
             why = (self._event.value,) if self._event is not None else ()
             return tuple(RecipientRecord(to.address, route, why) for to in recipients)
         todo = self._plan
+        done = [self._done(todo, at, answer) for at in range(len(recipients))]
         return tuple(
-            RecipientRecord(to.address, todo.done(at), _codes(todo.verdicts[at]), self._wanted[at].route)
+            RecipientRecord(to.address, done[at], _codes(todo.verdicts[at]), self._wanted[at].route)
             for at, to in enumerate(recipients)
         )
+
+    def _done(self, todo: Plan, at: int, answer: Reply) -> Route | Undone:
+        """Return what has become of recipient `at`, which is not the plan if that could not be carried out."""
+        if answer.positive or todo.refuse is not None or (self._delivered and at in todo.deliver):
+            return todo.done(at)
+        return Undone.REFUSED if answer.code >= 500 else Undone.DEFERRED
 
     def _give_back(self) -> None:
         """Close the message, but never under a screening that still reads it."""

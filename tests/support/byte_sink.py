@@ -15,6 +15,9 @@ EHLO = (
 )
 
 
+STALL = "stall"
+
+
 @dataclass
 class Received:
     """One accepted transaction: arguments as they came, `wire` with its doubled dots, without the last dot."""
@@ -31,7 +34,8 @@ class Received:
 
 
 class ByteSink:
-    """Answers 250 unless `answer(command line)` returns other text; "" there hangs up, None is the default.
+    """Answers 250 unless `answer(command line)` returns other text; "" there hangs up, None is the default, and
+    STALL is no answer at all.
 
     The pseudo commands CONNECT, BODY (the dot of `354` has been seen) and TEXT (while the message comes in) go
     through `answer` too. `delay` seconds pass before the reply to the dot.
@@ -85,6 +89,8 @@ class ByteSink:
             text = self.answer(line)
             if text == "":
                 raise _HangUp
+            if text == STALL:
+                await asyncio.sleep(3600)
             text = default if text is None else text
             writer.write(text.encode() + b"\r\n")
             await writer.drain()

@@ -1,0 +1,196 @@
+"""Next hops that stall or change their mind, clients that dawdle, and goodbyes at a stop."""
+
+import threading
+import time
+
+from byte_sink import STALL, ByteSink
+from gateway_rig import rig, score
+
+from milter.next_hop import Timeouts
+from milter.record import Undone
+from model.mail import RawWriter
+from model.screen import Screening
+from model.verdict import Route
+
+MAIL = b"Subject: hi\r\n\r\ntext\r\n"
+
+
+def routes(it) -> dict[str, str]:
+    return {copy.address: str(copy.route) for copy in it.events.records[-1].recipients}
+
+
+class TestSecondThoughts:
+    """The envelope is said again where a copy was kept; the next hop may answer otherwise than the first time."""
+
+    def test_a_recipient_refused_only_then_is_temporary_for_all(self, tmp_path):
+        """The client was told yes for each: a 5xx now would bounce what others could have had."""
+        asked = []
+
+        def answer(line):
+            asked.append(line)
+            return "550 5.1.1 no such user" if line == "RCPT TO:<c@corp.example>" and asked.count(line) == 2 else None
+
+        with rig(tmp_path, sink=ByteSink(answer=answer)) as it:
+            it.verdicts.routes["b@corp.example"] = Route.HOLD
+            client = it.client()
+            client.envelope("a@client.example", "b@corp.example", "c@corp.example", "d@corp.example")
+            client.message(MAIL, 451)
+            assert it.kept() == [] and it.sink.received == []
+            client.envelope("a@client.example", "b@corp.example", "d@corp.example")  # as the client would, next time
+            client.message(MAIL)
+            assert it.kept() == [("b@corp.example", "held")]
+            assert it.sink.received[0].rcpts == ["<d@corp.example>"]
+
+    def test_a_sender_refused_only_then_is_temporary_too(self, tmp_path):
+        asked = []
+
+        def answer(line):
+            asked.append(line[:4])
+            return "554 5.7.1 go away" if line[:4] == "MAIL" and asked.count("MAIL") == 2 else None
+
+        with rig(tmp_path, sink=ByteSink(answer=answer)) as it:
+            it.verdicts.routes["b@corp.example"] = Route.HOLD
+            client = it.client()
+            client.envelope("a@client.example", "b@corp.example", "c@corp.example")
+            client.message(MAIL, 451)
+            assert it.kept() == []
+
+
+class TestStalledBelow:
+    def test_kept_mail_does_not_wait_for_a_next_hop_that_answers_nothing(self, tmp_path):
+        """What is durable is said to be so at once: a client that gives up waiting would send it again."""
+        sink = ByteSink(answer=lambda line: STALL if line == "RSET" else None)
+        with rig(tmp_path, sink=sink, timeouts=Timeouts(10, 10, 10, 10)) as it:
+            it.verdicts.default = Route.QUARANTINE
+            client = it.client()
+            client.envelope()
+            begun = time.monotonic()
+            client.message(MAIL)
+            assert time.monotonic() - begun < 3.5
+
+    def test_each_stage_that_stalls_is_temporary(self, tmp_path):
+        stalled = []
+        sink = ByteSink(answer=lambda line: STALL if stalled and line.startswith(stalled[0]) else None)
+        with rig(tmp_path, sink=sink, timeouts=Timeouts(0.5, 0.5, 0.5, 0.5)) as it:
+            for stage in ("MAIL", "RCPT", "DATA", "BODY"):
+                client = it.client()
+                stalled[:] = [stage]
+                client.send(b"MAIL FROM:<a@client.example>\r\nRCPT TO:<b@corp.example>\r\nDATA\r\n")  # pipelined
+                codes = [client.reply()[0] for _ in range(3)]
+                if codes[-1] == 354:
+                    client.send(MAIL + b".\r\n")
+                    codes.append(client.reply()[0])
+                stalled.clear()
+                assert codes[-1] == 451, (stage, codes)
+                client.say("QUIT", 221)
+            assert it.kept() == []
+
+
+class TestWhatTheLogSays:
+    def test_mail_that_the_next_hop_would_not_take_is_not_called_delivered(self, tmp_path):
+        with rig(tmp_path) as it:
+            it.verdicts.routes["b@corp.example"] = Route.HOLD
+            for said, word in (("451 4.3.0 later", "deferred"), ("554 5.7.1 no", "refused"), ("", "deferred")):
+                it.sink.answer = lambda line, said=said: said if line == "BODY" else None
+                client = it.client()
+                client.envelope("a@client.example", "b@corp.example", "c@corp.example")
+                client.message(MAIL, int(said[:3] or 451))
+                assert routes(it) == {"b@corp.example": word, "c@corp.example": word}
+                assert [copy.wanted for copy in it.events.records[-1].recipients] == [Route.HOLD, Route.DELIVER]
+
+    def test_what_was_delivered_is_called_so_though_the_other_copy_could_not_be_kept(self, tmp_path, monkeypatch):
+        from quarantine.store import StoreError
+
+        def fail(ticket):
+            raise StoreError("busy")
+
+        with rig(tmp_path) as it:
+            monkeypatch.setattr(it.store, "confirm", fail)
+            it.verdicts.routes["b@corp.example"] = Route.HOLD
+            client = it.client()
+            client.envelope("a@client.example", "b@corp.example", "c@corp.example")
+            client.message(MAIL, 451)
+            assert routes(it) == {"b@corp.example": Undone.DEFERRED, "c@corp.example": Route.DELIVER}
+
+    def test_a_log_that_fails_does_not_undo_what_was_done(self, tmp_path, monkeypatch):
+        def fail(record):
+            raise ValueError("no log today")
+
+        with rig(tmp_path) as it:
+            monkeypatch.setattr(it.events, "message", fail)
+            client = it.client()
+            client.envelope()
+            client.message(MAIL, 250)
+            assert len(it.sink.received) == 1
+
+
+class TestKeptInSilence:
+    def test_a_stranger_does_not_hear_that_mail_was_kept(self, tmp_path):
+        """Before the queue our reply is the remote sender's: it must not tell what we think of the mail."""
+        with rig(tmp_path) as it:
+            client = it.client()
+            client.envelope()
+            delivered = client.message(MAIL)
+            it.verdicts.default = Route.QUARANTINE
+            client.envelope()
+            kept = client.message(MAIL)
+            assert kept.rpartition(" ")[0] == delivered.rpartition(" ")[0]
+
+
+class TestGoodbyes:
+    def test_a_client_may_say_quit_after_its_last_message(self, tmp_path):
+        for mode in ("before-queue", "after-queue"):
+            folder = tmp_path / mode
+            folder.mkdir()
+            with rig(folder, mode=mode) as it:
+                go = threading.Event()
+                it.screener.answer = lambda mail, go=go: (go.wait(5), Screening(score=score(0.1)))[1]
+                client = it.client()
+                client.envelope()
+                client.say("DATA", 354)
+                client.send(MAIL + b".\r\n")
+                threading.Timer(0.2, go.set).start()
+                draining = threading.Thread(target=lambda it=it: it.run(it.gateway.drain(5.0)))
+                draining.start()
+                client.expect(250)
+                time.sleep(0.3)
+                client.say("QUIT", 221)
+                assert client.at_end()
+                draining.join()
+
+    def test_a_stop_begins_no_new_message_before_the_queue(self, tmp_path):
+        with rig(tmp_path) as it:
+            client = it.client()
+            draining = threading.Thread(target=lambda: it.run(it.gateway.drain(5.0)))
+            draining.start()
+            time.sleep(0.2)
+            client.say("MAIL FROM:<a@client.example>", 421)
+            assert client.at_end()
+            draining.join()
+
+    def test_after_the_queue_a_message_that_begins_at_a_stop_is_still_taken(self, tmp_path):
+        with rig(tmp_path, mode="after-queue") as it:
+            client = it.client()
+            draining = threading.Thread(target=lambda: it.run(it.gateway.drain(5.0)))
+            draining.start()
+            time.sleep(0.2)
+            client.envelope()
+            client.message(MAIL)
+            client.say("QUIT", 221)
+            draining.join()
+            assert len(it.sink.received) == 1
+
+
+def test_a_bug_in_the_middle_of_a_message_does_not_turn_its_rest_into_commands(tmp_path, monkeypatch):
+    def bug(self, piece):
+        raise MemoryError
+
+    with rig(tmp_path) as it:
+        client = it.client()
+        client.envelope()
+        client.say("DATA", 354)
+        monkeypatch.setattr(RawWriter, "write", bug)
+        client.send(b"Subject: x\r\n\r\nhello\r\n")
+        client.expect(451)
+        assert client.at_end()
+        assert it.sink.received == [] and len(it.events.faults) == 1

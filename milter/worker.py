@@ -38,6 +38,8 @@ from quarantine.store import Store, utc_now
 EXIT_LIMIT = 1.0
 """Seconds that threads have to end after everything is answered."""
 EXTRACTOR_LIMIT = 30.0
+GOLDENS = 4
+"""Golden inputs that a worker scores before it serves; `gatepost model verify` scores all of them."""
 HELLO = b"Subject: are you there?\r\n\r\nYes.\r\n"
 ORPHAN_HURRY = 2.0
 """Seconds of the drain in which a worker without a supervisor sends away clients that have nothing under way."""
@@ -59,20 +61,29 @@ class Tools:
 
 
 def tools(settings: Settings) -> Tools:
-    """Load lists and model and prove them on the golden inputs. Raises Refused."""
+    """Load lists and model and prove them on golden inputs. Raises Refused."""
+    extractor = Extractor(Limits())
+    try:
+        return _tools(settings, extractor)
+    except BaseException:
+        extractor.close()
+        raise
+
+
+def _tools(settings: Settings, extractor: Extractor) -> Tools:
+    with contextlib.suppress(OSError):  # the self-test below tries again, and says so
+        extractor.start()  # its interpreter starts while the model loads
     try:
         bundle = Bundle.open(Path(settings.model.path) if settings.model.path else DEFAULT)
         scorer = Scorer(bundle)
-        verify(scorer)
+        verify(scorer, most=GOLDENS)
         lists = DomainLists.load()
     except (BundleError, ScoringFailed, ListsError) as error:
         raise Refused(str(error)) from error
-    extractor = Extractor(Limits())
     try:
         with RawMessage.of(HELLO) as hello:
             extractor.extract(hello, timeout=EXTRACTOR_LIMIT)  # the child is up before the first message comes
     except ExtractionFailed as error:
-        extractor.close()
         raise Refused(f"self-test: {error}; the installation is damaged, install Gatepost again") from error
     site = Site(
         trusted_authserv_ids=frozenset(settings.site.trusted_authserv_ids),

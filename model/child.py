@@ -68,6 +68,11 @@ class Extractor:
         """Process id of the zygote while there is one."""
         return self._zygote.pid if self._zygote else None
 
+    def start(self) -> None:
+        """Start the child without waiting until it is up. Raises OSError; `extract` would start it by itself."""
+        if self._control is None:
+            self._control = self._start_zygote()
+
     def extract(self, raw: RawMessage, *, timeout: float, content: bool = False) -> Extracted:
         """Extract one message within `timeout` seconds. Raises `ExtractionFailed`."""
         runner = self._ready()
@@ -141,8 +146,8 @@ class Extractor:
         return ours
 
     def _start_runner(self) -> socket.socket:
-        if self._control is None:
-            self._control = self._start_zygote()
+        self.start()
+        assert self._control is not None  # noqa: S101 - for the type checker
         ours, theirs = socket.socketpair()
         try:
             with theirs:

@@ -65,22 +65,32 @@ def without_forged(chunks: Iterable[bytes], keep: Callable[[bytes], bool]) -> It
     """Yield the octets of a message except header fields of our namespace that `keep` does not accept."""
     source = iter(chunks)
     buffer = b"\r\n"  # a field that starts the message is preceded by a line end too
-    sent = 2  # octets at the start of `buffer` that are out already
+    sent = 2  # octets at the start of `buffer` that are dealt with
     for chunk in source:
         buffer += chunk
-        while (found := _STOP.search(buffer)) is not None:
+        out: list[bytes] = []
+        while (found := _STOP.search(buffer, max(0, sent - 2))) is not None:
             if found.end() == found.start() + 2:
-                yield buffer[sent:]
+                yield b"".join((*out, buffer[sent:]))
                 yield from source
                 return
             start = found.start() + 2
-            yield buffer[sent:start]
-            field, buffer = _field(buffer[start:], source)
+            out.append(buffer[sent:start])
+            end = _FIELD_END.search(buffer, start)
+            if end is not None and end.end() < len(buffer):  # nearly always; slicing the buffer anew is for the rest
+                field, at = buffer[start : min(end.start(), start + FIELD_LIMIT + 1)], end.start()
+                field = field if len(field) <= FIELD_LIMIT else b""
+            else:
+                yield b"".join(out)
+                out.clear()
+                field, buffer = _field(buffer[start:], source)
+                at = 0
             if field and (_FIELD_NAME.match(field) is None or keep(field)):
-                yield field + buffer[:2]
-            sent = min(2, len(buffer))
+                out.append(field + buffer[at : at + 2])
+            sent = min(at + 2, len(buffer))
         hold = min(_OVERLAP, len(buffer) - sent)
-        yield buffer[sent : len(buffer) - hold]
+        out.append(buffer[sent : len(buffer) - hold])
+        yield b"".join(out)
         buffer = buffer[-(hold + 2) :]
         sent = max(0, len(buffer) - hold)
     yield buffer[sent:]

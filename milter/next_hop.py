@@ -136,6 +136,7 @@ class NextHop:
         try:
             for block in dot_stuffed(chunks):
                 await self._send(block, self._timeouts.block)
+                await asyncio.sleep(0)  # a next hop that is always quick must not keep everybody else waiting
             if before_dot is not None:
                 before_dot()
         except BaseException:
@@ -247,9 +248,8 @@ def dot_stuffed(chunks: Iterable[bytes]) -> Iterable[bytes]:
         if data.count(b"\r") != crlf or data.count(b"\n") != crlf or b"\0" in data:
             raise UnsendableError("bare CR, bare LF or NUL")
         data = data.replace(b"\r\n.", b"\r\n..")
-        if data:
-            yield data[skip:]
-            skip = 0
+        yield data[skip:]  # also when that is nothing: whoever sends may want to look up between chunks
+        skip = 0 if data else skip
     if carry == b"\r":
         raise UnsendableError("bare CR at the end")
     yield carry[skip:] if carry else b"\r\n"

@@ -24,7 +24,10 @@ from quarantine.stats import Stats, stats
 VISIBLE = tuple(state for state in State if state is not State.PENDING)
 WAITING = (*UNDECIDED, State.RELEASING)
 HEADER_BYTES = 256 * 1024
-WIDE = 110
+MOST = 10**9
+"""Above any number of items, and within what a database can count."""
+WIDE, NARROW = 110, 70
+"""Columns from which a list has room for recipients, and below which sender, state and score have none."""
 
 
 @click.command(name="list", short_help="list what waits for a decision, or was decided")
@@ -39,14 +42,14 @@ WIDE = 110
 @click.option("--subject", default="", help="Text in the subject (slower: subjects are stored sealed).")
 @click.option("--reason", default="", help="The deciding reason's code.")
 @click.option("--model", default="", help="The version of the model that scored it.")
-@click.option("--message", default="", help="The message's id, as in the reply 'kept as': all its recipients.")
+@click.option("--message", default="", help="The message's id, as in our reply to it: all its recipients.")
 @click.option("--since", type=When(), help="Kept at or after this: 3d, 2026-11-23 or 2026-11-23T14:30.")
 @click.option("--before", type=When(), help="Kept before this.")
 @click.option("--min-score", type=click.FloatRange(0, 1), help="Probability of being bad, at least.")
 @click.option("--sort", type=one_of(*Sort), default=str(Sort.TIME), show_default=True, help="Order.")
 @click.option("--reverse", is_flag=True, help="The other way round.")
-@click.option("--limit", type=click.IntRange(0), default=50, show_default=True, help="At most so many; 0: all.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="Skip so many.")
+@click.option("--limit", type=click.IntRange(0, MOST), default=50, show_default=True, help="At most so many; 0: all.")
+@click.option("--offset", type=click.IntRange(0, MOST), default=0, help="Skip so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, times in UTC.")
 @config_option
 def list_items(
@@ -84,14 +87,10 @@ def _print_list(rows: Sequence[Opened], total: int, offset: int, *, narrowed: bo
 
 
 def _as_table(rows: Sequence[Opened], room: int) -> tuple[list[Column], list[list[str]]]:
-    heads = [
-        Column("ID", 12),
-        Column("KEPT", 6),
-        Column("STATE", 5),
-        Column("LABEL", 5),
-        Column("BAD", 4, right=True),
-    ]
-    heads += [Column("FROM", 10, 2)]
+    heads = [Column("ID", 12), Column("KEPT", 6)]
+    heads += [Column("STATE", 5)] if room >= NARROW else []
+    heads += [Column("LABEL", 5)]
+    heads += [Column("BAD", 4, right=True), Column("FROM", 10, 2)] if room >= NARROW else []
     heads += [Column("TO", 10, 2)] if room >= WIDE else []
     heads += [Column("SUBJECT", 7, 3)]
     now = datetime.now(UTC)
@@ -99,8 +98,10 @@ def _as_table(rows: Sequence[Opened], room: int) -> tuple[list[Column], list[lis
     for one in rows:
         item, message = one.item, one.message
         score = "-" if item.p_bad is None else f"{int(item.p_bad * 100)}%"  # never rounded up to a certainty
-        line = [item.id, local(item.kept_at, now), item.state, _label(one), score]
-        line.append(safe(_author(one, short=room < WIDE)))
+        line = [item.id, local(item.kept_at, now)]
+        line += [item.state] if room >= NARROW else []
+        line += [_label(one)]
+        line += [score, safe(_author(one, short=room < WIDE))] if room >= NARROW else []
         line += [safe(item.recipient)] if room >= WIDE else []
         line.append(safe(message.subject) or "(no subject)" if message else "(cannot be opened)")
         cells.append(line)
@@ -159,6 +160,8 @@ def as_data(one: Opened) -> dict[str, Any]:
 @config_option
 def show(item: str, headers: bool, raw: bool, whole: bool, as_json: bool, config: Path | None) -> None:
     """Show ITEM: who sent what to whom, why it was kept, what was done. The start of its id is enough."""
+    if raw + headers + as_json > 1:
+        raise click.UsageError("choose one of --headers, --raw and --json")
     if raw and sys.stdout.isatty():
         raise click.UsageError("--raw writes hostile bytes: send them to a file or a pipe")
     with opened(config) as (store, _):

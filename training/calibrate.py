@@ -98,12 +98,16 @@ def p_bad(data: CalibrationData, fitted: Calibration) -> Floats:
 
 
 def thresholds(told: Floats, bad: NDArray[np.bool_], weight: Floats, settings: CalibrationSettings) -> Thresholds:
-    """Probabilities that at most the budgeted share of legitimate calibration mail (by weight) reaches."""
+    """Probabilities that at most the budgeted share of legitimate calibration mail (by weight) reaches.
+
+    Between the two lies the review band: mail that is held for a person, since it may well be legitimate.
+    """
     good, share = told[~bad], weight[~bad]
     if len(good) < SMALLEST:
-        return Thresholds(0.9, 0.99)
-    quarantine = max(0.5, _at(good, share, settings.quarantine_budget))
-    return Thresholds(round(quarantine, 4), round(max(quarantine, _at(good, share, settings.hold_budget)), 4))
+        return Thresholds(quarantine=0.99, hold=0.9)
+    hold = max(0.5, _at(good, share, settings.hold_budget))
+    quarantine = max(hold, _at(good, share, settings.quarantine_budget))
+    return Thresholds(round(quarantine, 4), round(hold, 4))
 
 
 def _at(scores: Floats, share: Floats, budget: float) -> float:

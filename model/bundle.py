@@ -67,6 +67,11 @@ class Thresholds:
     quarantine: float
     hold: float | None = None
 
+    @property
+    def kept(self) -> float:
+        """From here on mail is kept in one way or the other."""
+        return self.quarantine if self.hold is None else min(self.quarantine, self.hold)
+
 
 @dataclass(frozen=True, slots=True)
 class Golden:

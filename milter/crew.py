@@ -131,7 +131,7 @@ class Crew:
     async def _attend(self, generation: Generation, worker: Worker) -> None:
         try:
             await self._listen(worker)
-        except (TimeoutError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it said, its end must be noticed, or a stop waits for ever
             how = "was stuck" if isinstance(error, TimeoutError) else "talked nonsense"
             worker.kill()
         else:

@@ -136,6 +136,7 @@ class Supervisor:
         except OSError as error:
             raise StartError(f"cannot start a worker: {error.strerror}: {error.filename or ''}") from None
         self._promote(generation, versions[0])
+        await self._fill(generation)  # a worker may have died since it was ready, while others were not yet
         self._housekeeper = _housekeeper(lambda: self._settings, self._note)
         self._housekeeper.start()
         notify(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={len(workers)} workers, model {versions[0]}")
@@ -209,9 +210,10 @@ class Supervisor:
         old = self._current
         self._promote(generation, model)
         self._events = events
-        rest = [await self._crew.start(generation, go=True) for _ in range(settings.gateway.worker_count - 1)]
+        await self._fill(generation)
         # The old ones serve until the new ones are at full strength; one that fails is replaced like any other.
-        await asyncio.wait([w.ready for w in rest], timeout=READY_LIMIT) if rest else None
+        if coming := [worker.ready for worker in generation.workers]:
+            await asyncio.wait(coming, timeout=READY_LIMIT)
         if old is not None:
             for worker in list(old.workers):
                 # There is no hurry: the new ones serve. So nobody who is connected is turned away.
@@ -258,6 +260,11 @@ class Supervisor:
         self._young_deaths = self._young_deaths + 1 if young else 0
         if generation is self._current and generation.model:
             self._later(self._replace(generation))
+
+    async def _fill(self, generation: Generation) -> None:
+        """Start what is missing of the generation that serves; what cannot be started now is tried again later."""
+        for _ in range(generation.settings.gateway.worker_count - len(generation.workers)):
+            await self._replace(generation)
 
     async def _replace(self, generation: Generation) -> None:
         beyond = self._young_deaths - PATIENT_DEATHS

@@ -2,7 +2,7 @@
 
 No text of a message ever enters it. Addresses are keyed hashes unless the operator wants them in clear: the same
 address always has the same hash, so a complaint can be followed through the log, and nobody without the key can
-tell or guess it. A line is one `write` of at most `LINE_LIMIT` octets, so lines of several workers never mix.
+tell or guess it. A line is one `write` (`milter.log_pipe`) of at most `LINE_LIMIT` octets, so lines of several workers never mix.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
+from milter.log_pipe import STDERR
 from milter.record import MessageRecord
 from milter.settings import LogSettings
 from milter.trace import load_key
@@ -55,14 +56,6 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def to_stderr(line: bytes) -> None:
-    """Write one line to standard error. A closed standard error is no reason to stop taking mail."""
-    try:
-        os.write(2, line)
-    except OSError:
-        return
-
-
 class LogEvents:
     """Writes events as lines. `write` takes one finished line; `now` is the clock (aware, UTC)."""
 
@@ -71,7 +64,7 @@ class LogEvents:
         settings: LogSettings,
         key: bytes,
         *,
-        write: Callable[[bytes], None] = to_stderr,
+        write: Callable[[bytes], None] = STDERR.put,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._json = settings.format == "json"

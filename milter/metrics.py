@@ -54,9 +54,9 @@ class WorkerMetrics:
         for stage, milliseconds in record.ms.items():
             self._observed["stage_seconds", (stage,)].append(milliseconds / 1000)
 
-    def fault(self, kind: str) -> None:
-        """Count a fault of ours by kind."""
-        self._counts["faults", (kind,)] += 1
+    def fault(self, kind: str, count: int = 1) -> None:
+        """Count a fault of ours by kind, or several at once."""
+        self._counts["faults", (kind,)] += count
 
     def next_hop_failure(self, listener: str) -> None:
         """Count a next hop that failed."""
@@ -135,6 +135,10 @@ class Totals:
         self._sessions.clear()
         for listener, value in total.items():
             self._sessions.labels(listener).set(value)
+
+    def fault(self, kind: str, count: int) -> None:
+        """Count faults of the supervisor's own."""
+        self._counters["faults"].labels(kind).inc(count)
 
     def show_model(self, version: str) -> None:
         """Say which model serves now."""

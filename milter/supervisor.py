@@ -23,6 +23,7 @@ from milter.endpoint import Endpoint
 from milter.events import LogEvents, log_key
 from milter.health import HealthServer
 from milter.listen import ListenError
+from milter.log_pipe import STDERR
 from milter.metrics import Totals
 from milter.notify import notify, reloading
 from milter.ports import Ports
@@ -337,6 +338,8 @@ class Supervisor:
         }
 
     def _metrics(self) -> bytes:
+        if lost := STDERR.dropped():
+            self._totals.fault("log-line-lost", lost)
         self._totals.workers.clear()
         for worker in self._workers():
             self._totals.workers.labels(worker.state).inc()

@@ -21,6 +21,7 @@ from milter.channel import Channel
 from milter.events import LogEvents, log_key, whereabouts
 from milter.gateway import Gateway
 from milter.listen import Acceptor, Room
+from milter.log_pipe import STDERR
 from milter.metrics import INTERVAL, WorkerMetrics
 from milter.settings import Settings
 from model.bundle import DEFAULT, Bundle, BundleError
@@ -172,9 +173,15 @@ class Worker:
         last = 0.0
         while True:
             await asyncio.sleep(INTERVAL)
+            self._tell_of_lost_lines()
             if self._metrics.changed or time.monotonic() - last >= HEARTBEAT:
                 last = time.monotonic()
                 self._channel.send("metrics", **self._metrics.take())
+
+    def _tell_of_lost_lines(self) -> None:
+        if lost := STDERR.dropped():
+            self._metrics.fault("log-line-lost", lost)
+            self._events.note("warning", "log-lines-lost", lines=lost)
 
     def _loop_fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception") or RuntimeError(str(context.get("message", "")))

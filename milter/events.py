@@ -2,7 +2,8 @@
 
 No text of a message ever enters it. Addresses are keyed hashes unless the operator wants them in clear: the same
 address always has the same hash, so a complaint can be followed through the log, and nobody without the key can
-tell or guess it. A line is one `write` (`milter.log_pipe`) of at most `LINE_LIMIT` octets, so lines of several workers never mix.
+tell or guess it. A line is one `write` (`milter.log_pipe`) of at most `LINE_LIMIT` octets, so lines of several
+workers never mix.
 """
 
 import hashlib

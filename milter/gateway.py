@@ -20,6 +20,9 @@ from model.screen import Screening
 from model.verdict import Verdict
 from quarantine.store import Store
 
+CONNECT = 10.0
+"""Seconds at most to connect to a next hop: it is near."""
+
 Decide = Callable[[Screening, Mail, str, Policy, datetime], Verdict]
 
 __all__ = ["Events", "Gateway", "MessageRecord", "Metrics"]
@@ -43,8 +46,11 @@ class Gateway:
         self._metrics = metrics
         self._thresholds = thresholds
         self._tracer = tracer or Tracer(load_key(settings.gateway.state_dir))
-        self._patience = patience or Patience()
-        self._timeouts = timeouts or Timeouts()
+        gateway = settings.gateway
+        self._patience = patience or Patience(gateway.client_timeout, gateway.client_data_timeout)
+        self._timeouts = timeouts or Timeouts(
+            connect=min(CONNECT, gateway.next_hop_timeout), command=gateway.next_hop_timeout,
+            block=gateway.next_hop_timeout, done=gateway.next_hop_done_timeout)
         self._now = now or (lambda: datetime.now(UTC))
         self._decide = decide
         self._hostname = settings.gateway.name

@@ -31,8 +31,8 @@ class Screens(Protocol):
 class Patience:
     """Seconds that we wait for a client: for one command, and for a whole message."""
 
-    command: float = 60.0
-    data: float = 600.0
+    command: float
+    data: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,27 @@ class GatewaySettings(Table):
         description="seconds from the end of a message to our reply. Postfix's own timeout (smtpd_proxy_timeout or "
         "smtp_data_done_timeout) must be longer",
     )
+    client_timeout: Seconds = Field(
+        default=60.0,
+        le=3600.0,
+        description="seconds that we wait for a client's next command. A proxy that passes on commands as the remote "
+        "client gives them (without speed_adjust) may need Postfix's smtpd_timeout, 300",
+    )
+    client_data_timeout: Seconds = Field(
+        default=600.0, le=7200.0, description="seconds that a client has for a whole message, from DATA to its end"
+    )
+    next_hop_timeout: Seconds = Field(
+        default=60.0,
+        le=3600.0,
+        description="seconds that the next hop has for each command and each piece of a message; to connect it has "
+        "10 at most",
+    )
+    next_hop_done_timeout: Seconds = Field(
+        default=300.0,
+        le=3600.0,
+        description="seconds that the next hop has to confirm a message; then the client hears 451, and a second "
+        "copy is possible. With the deadline it should stay below smtp_data_done_timeout",
+    )
     drain_seconds: float = Field(
         default=30.0,
         strict=True,

@@ -86,6 +86,27 @@ class TestStalledBelow:
             assert it.kept() == []
 
 
+    def test_how_long_is_for_the_operator_to_say(self, tmp_path):
+        settings = {"next_hop_timeout": 0.4, "next_hop_done_timeout": 0.3, "client_timeout": 0.6,
+                    "client_data_timeout": 0.5}  # fmt: skip
+        stalled = []
+        sink = ByteSink(answer=lambda line: STALL if stalled and line.startswith(stalled[0]) else None)
+        with rig(tmp_path, sink=sink, gateway=settings, by_settings=True) as it:
+            for stage, where in (("BODY", "4.4.2 Next hop did not confirm"), ("DATA", "4.4.1 Next hop was lost")):
+                client = it.client()
+                stalled[:] = [stage]
+                client.envelope()
+                assert client.message(MAIL, 451).startswith(where)
+                stalled.clear()
+            assert client.expect(421).startswith("4.4.2")
+            client = it.client()
+            client.envelope()
+            client.say("DATA", 354)
+            begun = time.monotonic()
+            while not client.at_end():
+                assert time.monotonic() - begun < 5
+
+
 class TestWhatTheLogSays:
     def test_mail_that_the_next_hop_would_not_take_is_not_called_delivered(self, tmp_path):
         with rig(tmp_path) as it:

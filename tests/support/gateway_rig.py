@@ -236,9 +236,13 @@ def rig(
     policy: dict[str, Any] | None = None,
     timeouts: Timeouts | None = None,
     patience: Patience | None = None,
+    by_settings: bool = False,
     **listener: Any,
 ) -> Iterator[Rig]:
-    """Run a gateway with one listener until the block ends. `hop` overrides the sink's address."""
+    """Run a gateway with one listener until the block ends. `hop` overrides the sink's address.
+
+    Next hops have little time in tests, unless `by_settings`.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -284,7 +288,7 @@ def rig(
         metrics,
         tracer=tracer,
         decide=verdicts,
-        timeouts=timeouts or Timeouts(2, 3, 3, 5),
+        timeouts=timeouts or (None if by_settings else Timeouts(2, 3, 3, 5)),
         patience=patience,
     )
 

@@ -21,6 +21,8 @@ from model.safe_text import safe
         ("\udc80", "\\udc80"),
         ("e\u0301", "e\u0301"),
         ("e" + "\u0301" * 50, "e" + "\u0301" * 4),
+        ("family 👨\u200d👩\u200d👧, heart \u2764\ufe0f, wave 👋🏽.", "family 👨👩👧, heart \u2764, wave 👋."),
+        ("a\ufe0fb\u200dc", "a\\ufe0fb\\u200dc"),
         ("", ""),
     ],
 )

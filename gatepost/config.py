@@ -70,8 +70,8 @@ def load(path: Path) -> Settings:
     try:
         data = tomllib.loads(path.read_bytes().decode())
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        hint = f" (choose another with --config or ${VARIABLE})" if missing else ""
+        elsewhere = isinstance(error, (FileNotFoundError, PermissionError))
+        hint = f" (choose another with --config or ${VARIABLE})" if elsewhere else ""
         raise ConfigError(path, [f"expected a readable file: {error.strerror}{hint}"]) from None
     except UnicodeDecodeError as error:
         found = f"byte {error.object[error.start]:#04x} at offset {error.start}"

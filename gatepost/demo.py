@@ -130,14 +130,23 @@ class Demo:
         seen = 0
         delivered: dict[int, bytes] = {}
         for number, mail in enumerate(mails):
-            with smtplib.SMTP("127.0.0.1", self.ports[mail.direction], timeout=60) as client:
-                client.sendmail(mail.sender, [mail.recipient], mail.raw)
+            self._send(mail)
             arrived = self.back.messages()
             if len(arrived) > seen:
                 delivered[number] = arrived[-1]
                 seen = len(arrived)
         kept = iter(sorted(self.quarantine("list", "--all", "--limit", "0"), key=lambda item: str(item["kept_at"])))
         return [self._outcome(mail, delivered.get(number), kept) for number, mail in enumerate(mails)]
+
+    def _send(self, mail: DemoMail) -> None:
+        client = smtplib.SMTP("127.0.0.1", self.ports[mail.direction], timeout=60)
+        try:
+            client.sendmail(mail.sender, [mail.recipient], mail.raw)
+            client.quit()
+        except (smtplib.SMTPException, OSError) as error:
+            raise DemoError(f"{mail.subject!r} was not taken: {error}; the gateway's log is {self.log}") from None
+        finally:
+            client.close()  # and no QUIT after Ctrl-C: a reply is still on its way
 
     def _outcome(self, mail: DemoMail, raw: bytes | None, kept: Iterator[dict[str, object]]) -> Outcome:
         if raw is not None:

@@ -29,6 +29,9 @@ def read_paths(paths: Iterable[str]) -> Iterator[Source]:
     """Yield the messages of each path in order; folders in order of names, at any depth, without hidden files."""
     for path in paths:
         if path == "-":
+            if sys.stdin is None:
+                yield Source("-", None, "standard input is closed")
+                continue
             yield from _stream("-", sys.stdin.buffer)
             continue
         try:

@@ -1,7 +1,8 @@
 """Screening for the command line: the same steps as in the gateway, for files."""
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any, Self
 
 import click
 
-from gatepost.config import find, load
+from gatepost.config import DEFAULT_PATH, find, load
 from milter.policies import own_thresholds, policy_of
 from milter.settings import PolicySettings, Settings
 from model.domains import DomainLists
@@ -37,9 +38,21 @@ class Screened:
 
 
 def settings_for(config: Path | None) -> Settings:
-    """Read the configuration if one is named or stands in its usual place; else return the defaults."""
+    """Read the configuration that is named or stands in its usual place; where none does, return the defaults.
+
+    A person may score mail on a gateway whose configuration is none of their business: that is said, and no fault.
+    """
     path = find(config)
-    return load(path) if config is not None or path.exists() else Settings()
+    if config is not None or path != DEFAULT_PATH or os.access(path, os.R_OK):
+        return load(path)
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return Settings()
+    except PermissionError:
+        pass
+    click.echo(f"{path}: this account may not read it; the defaults are used", err=True)
+    return Settings()
 
 
 def _policy(settings: Settings, direction: Direction) -> PolicySettings:
@@ -97,17 +110,20 @@ class Bench:
         assert screening.extracted is not None and screening.facts is not None  # noqa: S101 - for the type checker
         return normalise(screening.extracted, screening.facts, self._lists)
 
-    def screen_all(self, files: Iterable[tuple[str, bytes]]) -> Iterator[Screened]:
-        """Screen many, in their order, holding only a few in memory."""
+    def screen_all(self, files: Iterable[tuple[str, bytes]]) -> Generator[Screened, None, None]:
+        """Screen many, in their order, holding only a few in memory. Close it if you leave early."""
         if self._jobs == 1:
             yield from (self.screen(name, data) for name, data in files)
             return
         source = iter(files)
-        with ThreadPoolExecutor(self._jobs) as pool:
+        pool = ThreadPoolExecutor(self._jobs)
+        try:
             waiting = [pool.submit(self.screen, *item) for item in islice(source, self._jobs * _AHEAD)]
             while waiting:
                 yield waiting.pop(0).result()
                 waiting.extend(pool.submit(self.screen, *item) for item in islice(source, 1))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _screener(self) -> Screener:
         if not hasattr(self._own, "screener"):

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 GAP = "  "
+SLIMMEST = 4
+"""Columns below which a column of a table says nothing."""
 
 
 def columns(default: int = 80) -> int:
@@ -48,6 +50,11 @@ def fit(text: str, room: int) -> str:
     return "".join(kept).rstrip() + "…"
 
 
+def fit_end(text: str, room: int) -> str:
+    """Return the end of the text in at most `room` columns: of a path, the file's name says most."""
+    return text if width(text) <= room else fit(text[::-1], room)[::-1]
+
+
 def pad(text: str, room: int, *, right: bool = False) -> str:
     """Return the text in exactly `room` columns."""
     text = fit(text, room)
@@ -57,24 +64,35 @@ def pad(text: str, room: int, *, right: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its heading, the width it needs, and how much of what is left over it takes (a share)."""
+    """A column: its heading, the width it needs, and how much of what is left over it takes (a share).
+
+    `path`: where it is too long, its end stays.
+    """
 
     title: str
     least: int
     share: int = 0
     right: bool = False
+    path: bool = False
 
 
 def table(heads: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[str]:
     """Return heading and rows as lines of at most `room` columns.
 
-    Columns without a share are as wide as their content; the others divide what is left.
+    Columns without a share are as wide as their content; the others divide what is left. In too little room
+    these give way, the widest first.
     """
     widths = [
         max([head.least, *(width(row[n]) for row in cells)]) if not head.share else head.least
         for n, head in enumerate(heads)
     ]
     left = room - sum(widths) - len(GAP) * (len(heads) - 1)
+    while left < 0:
+        widest_at = max((n for n, head in enumerate(heads) if head.share), key=widths.__getitem__, default=-1)
+        if widest_at < 0 or widths[widest_at] <= SLIMMEST:
+            break
+        widths[widest_at] -= 1
+        left += 1
     shares = sum(head.share for head in heads)
     for n, head in enumerate(heads):
         if head.share and left > 0:
@@ -84,12 +102,12 @@ def table(heads: Sequence[Column], cells: Sequence[Sequence[str]], room: int) ->
             left -= more
         shares -= head.share
     lines = [[head.title for head in heads], *cells]
-    return [
-        GAP.join(
-            pad(cell, widths[n], right=heads[n].right) for n, cell in enumerate(line)
-        ).rstrip()
-        for line in lines
-    ]  # fmt: skip
+    return [fit(GAP.join(_cell(cell, heads[n], widths[n]) for n, cell in enumerate(line)).rstrip(), room)
+            for line in lines]  # fmt: skip
+
+
+def _cell(text: str, head: Column, room: int) -> str:
+    return pad(fit_end(text, room) if head.path else text, room, right=head.right)
 
 
 def wrapped(text: str, room: int, *, most: int | None = None) -> list[str]:

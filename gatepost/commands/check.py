@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from gatepost.commands.serve import CONFIG_HELP
+from gatepost.commands.options import gateway_config, json_lines
 
 
 @click.command(name="check")
-@click.option("--config", type=click.Path(path_type=Path), help=CONFIG_HELP)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@gateway_config
+@json_lines
 @click.option("--example", is_flag=True, help="Print a configuration with every key and its default, and exit.")
 @click.pass_context
 def command(context: click.Context, config: Path | None, as_json: bool, example: bool) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import shutil
+import signal
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -21,11 +23,14 @@ def command(keep: Path | None) -> None:
     Starts a gateway and a Maildir as its next hop, sends mail both ways over SMTP, shows what was delivered,
     quarantined and held and why, releases one message and compares its bytes with the original's. Nothing leaves
     this machine and nothing stays on it, unless --keep says where.
+
+    Exit code 1 if anything did not go as it should.
     """
     if keep is not None and keep.exists():
         raise click.ClickException(f"{keep}: already there; name a folder that does not exist yet")
     root = keep.absolute() if keep else Path(tempfile.mkdtemp(prefix="gatepost-demo-"))
     root.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # the gateway goes as well
     try:
         _tell(Demo(root))
     except DemoError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gatepost.commands.options import json_object, scoring_config, way
 from gatepost.paths import read_paths
 from gatepost.screening import Bench, Screened, settings_for
 from gatepost.terminal import columns, wrapped
@@ -15,24 +16,27 @@ from model.mail import Direction
 from model.safe_text import safe
 
 
-@click.command(name="explain", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(name="explain")
 @click.argument("path")
-@click.option("--direction", type=click.Choice([str(d) for d in Direction]), default="inbound", show_default=True,
-              help="Which way the mail travels; outbound also looks for leaks.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--config", type=click.Path(path_type=Path),
-              help="Configuration file; without one the defaults and the shipped model are used.")
+@way
+@json_object
+@scoring_config
 def command(path: str, *, direction: str, as_json: bool, config: Path | None) -> None:
     """Say why a message scores as it does.
 
     Shows the route with its threshold, what each fact and the text added (in logits of bad mail; they add up to the
-    score), which facts are unknown, what was found, and the text that the encoder read. PATH is one message, or -.
+    score), which facts are unknown, what was found, and the text that the encoder read. PATH is a file with one
+    message, or - for standard input.
+
+    Exit code 1 if PATH could not be read or is not one message.
     """
     with Bench(settings_for(config), Direction(direction)) as bench:
         sources = read_paths([path])
         source = next(sources, None)
         if source is None or source.data is None:
             raise click.ClickException(f"{safe(path)}: {safe(source.error) if source else 'no message in it'}")
+        if next(sources, None) is not None:
+            raise click.ClickException(f"{safe(path)}: more than one message; `gatepost score` names them")
         one = bench.screen(source.name, source.data)
         detail = _detail(one, bench)
     if as_json:

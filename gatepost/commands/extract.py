@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gatepost.commands.options import json_lines
 from gatepost.paths import read_paths
 from model.child import ExtractionFailed, Extractor
 from model.extracted import Address, Extracted, Limits
@@ -15,12 +16,20 @@ from model.safe_text import safe
 SECONDS = 10.0
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@json_lines
 @click.option("--content", is_flag=True, help="Add the decoded octets of each part in base64 (with --json).")
 def command(paths: tuple[str, ...], *, as_json: bool, content: bool) -> None:
-    """Show what the extractor saw. PATH is a file, a folder, a maildir, an mbox, or - for standard input."""
+    """Show what the extractor saw.
+
+    PATH is a file, a folder, a maildir, an mbox, or - for standard input. What is wrong with a message is shown as
+    its defects; it is no error.
+
+    Exit code 1 if a PATH could not be read or taken apart; the rest still are.
+    """
+    if content and not as_json:
+        raise click.UsageError("--content needs --json")
     failed = False
     with Extractor(Limits()) as extractor:
         for source in read_paths(paths):

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gatepost.commands.options import json_lines, json_object
 from gatepost.terminal import columns, wrapped
 
 
@@ -19,35 +20,41 @@ def command() -> None:
 
 
 _PATH = click.argument("path", required=False, type=click.Path(path_type=Path))
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
-@command.command(name="list")
+@command.command(name="list", short_help="list bundles")
 @click.argument("folder", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@json_lines
 def list_models(folder: Path | None, as_json: bool) -> None:
-    """List the bundles in FOLDER; without it, those that ship with Gatepost."""
+    """List the bundles in FOLDER; without it, those that ship with Gatepost.
+
+    Exit code 1 if one of them is refused, or there is none.
+    """
     from model.bundle import DEFAULT, MANIFEST, Bundle, BundleError
 
-    found = sorted(p.parent for p in (folder or DEFAULT.parent).glob(f"*/{MANIFEST}"))
+    place = folder or DEFAULT.parent
+    found = sorted(p.parent for p in place.glob(f"*/{MANIFEST}"))
     if not found:
-        click.echo(f"no model bundles in {folder}", err=True)
+        raise click.ClickException(f"{place}: no model bundles in it")
+    refused = False
     for path in found:
         try:
             bundle = Bundle.open(path)
         except BundleError as error:
             row: dict[str, Any] = {"path": str(path), "error": str(error)}
             text = f"{path.name}: {error}"
+            refused = True
         else:
             row = {"path": str(path), "version": bundle.version, "created": bundle.created,
                    "base_model": bundle.base_model}
             text = f"{bundle.version}  {bundle.created[:10]}  {bundle.base_model}  {path}"
         click.echo(json.dumps(row) if as_json else text)
+    click.get_current_context().exit(1 if refused else 0)
 
 
-@command.command()
+@command.command(short_help="show card, thresholds and weights of a bundle")
 @_PATH
-@_JSON
+@json_object
 def show(path: Path | None, as_json: bool) -> None:
     """Show what a bundle is: its card, thresholds and the weight of every fact."""
     from model.bundle import CARD, DEFAULT, Bundle, manifest_json
@@ -73,9 +80,9 @@ def show(path: Path | None, as_json: bool) -> None:
         click.echo("\n".join(wrapped(card.read_text(encoding="utf-8"), max(columns(), 100))))
 
 
-@command.command()
+@command.command(short_help="check hashes and golden scores on this machine")
 @_PATH
-@_JSON
+@json_object
 def verify(path: Path | None, as_json: bool) -> None:
     """Check every hash and score the golden inputs on this machine.
 

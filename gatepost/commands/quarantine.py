@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from gatepost.commands.options import gateway_config
 from gatepost.commands.quarantine_act import delete, label, reject, release
-from gatepost.commands.quarantine_common import CONFIG_HELP
 from gatepost.commands.quarantine_look import list_items, show, show_stats
 from gatepost.commands.quarantine_review import review
 
@@ -19,12 +19,14 @@ class _InOrder(click.Group):
 
 
 @click.group(cls=_InOrder)
-@click.option("--config", type=click.Path(path_type=Path), help=CONFIG_HELP)
+@gateway_config
 def command(config: Path | None) -> None:  # the commands look for it in their parent
     """Look at, label and release what was kept.
 
     Every action is recorded with who did it (the login account), when and why. An ITEM is an id, or enough of
-    its beginning to be the only one.
+    its beginning (4 letters at least) to be the only one.
+
+    Exit code 1 if anything could not be done, 2 if the command line or the configuration cannot be used.
     """
 
 

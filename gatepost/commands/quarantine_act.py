@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from gatepost.commands.quarantine_common import config_option, one_of, opened
+from gatepost.commands.options import gateway_config
+from gatepost.commands.quarantine_common import one_of, opened, stated
 from milter.release_port import sender
 from model.labels import Label
 from model.safe_text import safe
@@ -27,7 +28,7 @@ _ids = click.argument("items", nargs=-1, required=True, metavar="ITEM...")
 @click.option("--resume", is_flag=True, help="Send again what was left in the middle of a release.")
 @click.option("--mark-released", is_flag=True, help="What was left in the middle was sent, its port's log says.")
 @click.option("--mark-unsent", is_flag=True, help="What was left in the middle was not sent: put it back.")
-@config_option
+@gateway_config
 def release(
     items: tuple[str, ...], to: str, reason: str, resume: bool, mark_released: bool, mark_unsent: bool,
     config: Path | None,
@@ -66,8 +67,8 @@ def _told(outcome: Outcome, wanted: tuple[State, ...]) -> tuple[bool, str]:
 
 @click.command(short_help="judge items bad; nothing is sent")
 @_ids
-@click.option("--reason", required=True, help="Why; it stays on record.")
-@config_option
+@click.option("--reason", required=True, callback=stated, help="Why; it stays on record.")
+@gateway_config
 def reject(items: tuple[str, ...], reason: str, config: Path | None) -> None:
     """Judge each ITEM bad. Nothing is sent: a bounce would reach whoever's address was forged."""
     by = reviewer()
@@ -85,7 +86,7 @@ def reject(items: tuple[str, ...], reason: str, config: Path | None) -> None:
 @_ids
 @click.option("--reason", default="", help="Why; it stays on record.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@config_option
+@gateway_config
 def delete(items: tuple[str, ...], reason: str, yes: bool, config: Path | None) -> None:
     """Delete each ITEM. Its bytes go at the next housekeeping; the record of what was done stays."""
     by = reviewer()
@@ -105,7 +106,7 @@ def delete(items: tuple[str, ...], reason: str, yes: bool, config: Path | None) 
 @click.argument("verdict", type=one_of(*Label, "none"), metavar="LABEL")
 @_ids
 @click.option("--reason", default="", help="Why; it stays on record.")
-@config_option
+@gateway_config
 def label(verdict: str, items: tuple[str, ...], reason: str, config: Path | None) -> None:
     """Say what each ITEM is: LABEL is ham, spam, phishing or fraud, or none to take it back.
 

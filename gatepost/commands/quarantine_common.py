@@ -1,7 +1,6 @@
 """What the quarantine's commands share: the store, the ids, times as people type them, errors as they read them."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,14 +15,6 @@ from model.safe_text import safe
 from quarantine.errors import StoreError
 from quarantine.settings import parse_span
 from quarantine.store import Store
-
-CONFIG_HELP = "Configuration file.  [default: $GATEPOST_CONFIG, else /etc/gatepost/config.toml]"
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-
-
-def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--config`."""
-    return click.option("--config", type=click.Path(path_type=Path), help=CONFIG_HELP)(function)
 
 
 @contextmanager
@@ -43,6 +34,13 @@ def plain_errors() -> Iterator[None]:
         yield
     except StoreError as error:
         raise click.ClickException(safe(str(error))) from None
+
+
+def stated(_context: click.Context, _option: click.Parameter, reason: str) -> str:
+    """Refuse a required reason of blanks only."""
+    if not reason.strip():
+        raise click.BadParameter("say why; it stays on record")
+    return reason
 
 
 def one_of(*values: StrEnum | str) -> Any:
@@ -67,4 +65,7 @@ class When(click.ParamType):  # type: ignore[type-arg]  # generic in new version
             found = datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is not a time: give 3d, 2026-11-23 or 2026-11-23T14:30", param, ctx)
-        return found if found.tzinfo else found.astimezone()
+        try:
+            return found.astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is too far away", param, ctx)

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from gatepost.commands.quarantine_common import When, config_option, one_of, opened
+from gatepost.commands.options import gateway_config, json_object
+from gatepost.commands.quarantine_common import When, one_of, opened
 from gatepost.item_view import contents, done, head, text, why
 from gatepost.terminal import Column, columns, octets, table
 from gatepost.times import ago, full, local
@@ -51,7 +52,7 @@ WIDE, NARROW = 110, 70
 @click.option("--limit", type=click.IntRange(0, MOST), default=50, show_default=True, help="At most so many; 0: all.")
 @click.option("--offset", type=click.IntRange(0, MOST), default=0, help="Skip so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, times in UTC.")
-@config_option
+@gateway_config
 def list_items(
     *, states: tuple[str, ...], everything: bool, sort: str, reverse: bool, limit: int, offset: int,
     as_json: bool, config: Path | None, **wanted: Any,
@@ -156,10 +157,13 @@ def as_data(one: Opened) -> dict[str, Any]:
 @click.option("--headers", is_flag=True, help="The header block as it came, made safe to look at.")
 @click.option("--raw", is_flag=True, help="The exact bytes, to a file or a pipe; never to a terminal.")
 @click.option("--full", "whole", is_flag=True, help="All of the stored text, not only its beginning.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@config_option
+@json_object
+@gateway_config
 def show(item: str, headers: bool, raw: bool, whole: bool, as_json: bool, config: Path | None) -> None:
-    """Show ITEM: who sent what to whom, why it was kept, what was done. The start of its id is enough."""
+    """Show ITEM: who sent what to whom, why it was kept, what was done. The start of its id is enough.
+
+    --headers, --raw and --json show something else instead; one of them at a time.
+    """
     if raw + headers + as_json > 1:
         raise click.UsageError("choose one of --headers, --raw and --json")
     if raw and sys.stdout.isatty():
@@ -202,8 +206,8 @@ def _header_lines(chunks: Any) -> list[str]:
 
 
 @click.command(name="stats", short_help="count what is kept, what waits, how labels agree")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@config_option
+@json_object
+@gateway_config
 def show_stats(as_json: bool, config: Path | None) -> None:
     """Count what is kept, what waits, and how often people agree with the model."""
     with opened(config) as (store, settings):

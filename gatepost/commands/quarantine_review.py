@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from gatepost.commands.quarantine_common import config_option, one_of, opened
+from gatepost.commands.options import gateway_config
+from gatepost.commands.quarantine_common import one_of, opened
 from gatepost.item_view import contents, head, text, why
 from gatepost.keyboard import Keyboard
 from gatepost.terminal import columns, fit, rows
@@ -67,7 +68,7 @@ Any key goes back."""
 @click.option("--direction", type=one_of(*Direction), help="Only this way.")
 @click.option("--unreviewed", is_flag=True, help="Only what no person has labelled.")
 @click.option("--restart", is_flag=True, help="Begin with the oldest, not where you stopped.")
-@config_option
+@gateway_config
 def review(state: str | None, direction: str | None, unreviewed: bool, restart: bool, config: Path | None) -> None:
     """Go through what is undecided, oldest first, on from where you stopped. One key a label, one an action."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -79,12 +80,14 @@ def review(state: str | None, direction: str | None, unreviewed: bool, restart: 
         desk = Desk(store, sender(settings), wanted, by, f"{by} {direction or 'both'} {state or 'all'}")
         if restart:
             forget(store, desk.place)
+        code = 0
         try:
             with Keyboard() as keyboard:
                 ending = desk.work(keyboard)
         except KeyboardInterrupt:
-            ending = "Stopped."
+            ending, code = "Stopped.", 130
         click.echo(f"{ending}  {desk.summary()}")
+    click.get_current_context().exit(code)
 
 
 @dataclass(slots=True)

@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gatepost.commands.options import json_lines, scoring_config, way
 from gatepost.paths import Source, read_paths
 from gatepost.screening import Bench, Screened, settings_for
 from gatepost.terminal import Column, columns, table
@@ -15,17 +17,15 @@ from model.mail import Direction
 from model.safe_text import safe
 
 _HEADS = (Column("P_BAD", 6, right=True), Column("LABEL", 8), Column("ROUTE", 10), Column("WHY", 16, 1),
-          Column("PATH", 20, 2))
+          Column("PATH", 20, 2, path=True))
 
 
-@click.command(name="score", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(name="score")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--direction", type=click.Choice([str(d) for d in Direction]), default="inbound", show_default=True,
-              help="Which way the mail travels; outbound also looks for leaks.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@way
+@json_lines
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Messages at once.")
-@click.option("--config", type=click.Path(path_type=Path),
-              help="Configuration file; without one the defaults and the shipped model are used.")
+@scoring_config
 def command(paths: tuple[str, ...], *, direction: str, as_json: bool, jobs: int, config: Path | None) -> None:
     """Score messages and say where they would go.
 
@@ -35,8 +35,10 @@ def command(paths: tuple[str, ...], *, direction: str, as_json: bool, jobs: int,
     Exit code 1 if a PATH could not be read or scored; the rest still are.
     """
     failed = _Failures()
-    with Bench(settings_for(config), Direction(direction), jobs) as bench:
-        rows = bench.screen_all(failed.readable(read_paths(paths), as_json))
+    with (
+        Bench(settings_for(config), Direction(direction), jobs) as bench,
+        closing(bench.screen_all(failed.readable(read_paths(paths), as_json))) as rows,
+    ):
         if as_json:
             for one in rows:
                 failed.seen(one)

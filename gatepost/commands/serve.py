@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-CONFIG_HELP = "Configuration file.  [default: $GATEPOST_CONFIG, else /etc/gatepost/config.toml]"
+from gatepost.commands.options import gateway_config
 
 
 @click.command(name="serve")
-@click.option("--config", type=click.Path(path_type=Path), help=CONFIG_HELP)
+@gateway_config
 def command(config: Path | None) -> None:
     """Run the listeners until a signal ends it.
 

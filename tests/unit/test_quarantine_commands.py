@@ -14,6 +14,7 @@ from kept_mail import RAW, Clock, Spec, keep, kept, mail, new_store, screening, 
 from release_sink import release_sink
 
 from gatepost.cli import main
+from gatepost.commands.quarantine_look import NARROW
 from model.labels import Label
 from model.verdict import Reason, Route
 from quarantine import moves
@@ -64,7 +65,7 @@ def test_an_empty_quarantine_says_so(store, run):
     assert run("list", "--json").stdout == ""
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [44, 60, 80, 120, 200])
 def test_a_list_is_aligned_and_no_line_is_wider_than_the_terminal(store, run, columns):
     keep(store, subject="支払い方法の更新が必要です" * 9, label=Label.SPAM, p_bad=0.999)
     keep(store, mail(RAW, "a-very-long-address@" + "department." * 9 + "example"), subject="x" * 300)
@@ -74,6 +75,9 @@ def test_a_list_is_aligned_and_no_line_is_wider_than_the_terminal(store, run, co
 
     assert len(lines) == 4
     assert all(sum(2 if ord(c) > 0x2E80 else 1 for c in line) <= columns for line in lines)
+    if columns < NARROW:
+        assert lines[0] == "ID            KEPT    LABEL     SUBJECT"
+        return
     assert lines[0].startswith("ID            KEPT    STATE")
     assert {line[22:26] for line in lines[1:]} == {"held", "quar"}
     assert sum("99%" in line for line in lines) == 1  # never rounded up to a certainty
@@ -123,7 +127,9 @@ def test_a_page_says_what_comes_next(store, run):
 
 
 @pytest.mark.parametrize(
-    "args", [["--since", "yesterday"], ["--state", "pending"], ["--min-score", "2"], ["--sort", "x"]]
+    "args", [["--since", "yesterday"], ["--state", "pending"], ["--min-score", "2"], ["--sort", "x"],
+             ["--since", "0001-01-01"], ["--before", "9999-12-31T23:59:59-05:00"], ["--offset", str(10**23)],
+             ["--limit", str(10**23)]]
 )
 def test_a_wrong_option_is_a_usage_error(store, run, args):
     assert run("list", *args).exit_code == 2
@@ -303,6 +309,19 @@ def test_one_bad_id_does_not_stop_the_others(store, run):
 
 def test_rejecting_needs_a_reason(store, run):
     assert run("reject", keep(store)).exit_code == 2
+
+
+def test_a_reason_of_blanks_is_none(store, run):
+    item = keep(store)
+
+    result = run("reject", item, "--reason", "  ")
+
+    assert result.exit_code == 2 and "say why" in result.stderr
+    assert get(store, item).item.state is State.QUARANTINED
+
+
+def test_show_shows_one_thing_at_a_time(store, run):
+    assert run("show", keep(store), "--raw", "--json").exit_code == 2
 
 
 def test_deleting_asks_first(store, run):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from model.bundle import DEFAULT, MANIFEST, Bundle, BundleError, digest, manifest_json
 from model.facts import Facts
 from model.labels import LABELS, Label
@@ -89,7 +90,7 @@ def test_a_wrong_manifest_is_refused_with_what_is_wrong(copy, changes, words):
 def test_a_manifest_that_is_no_manifest_is_refused(copy, text):
     (copy / MANIFEST).write_text(text)
 
-    with pytest.raises(BundleError, match="manifest.json"):
+    with pytest.raises(BundleError, match=r"manifest\.json"):
         Bundle.open(copy)
 
 

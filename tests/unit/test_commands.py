@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from gatepost.cli import COMMANDS, main
 
 MAIL = (b"Return-Path: <ann@sender.example>\r\nFrom: Ann <ann@sender.example>\r\nTo: bob@corp.example\r\n"
@@ -58,7 +59,8 @@ def test_score_json_has_the_fields_of_the_contract(mail):
     [row] = [json.loads(line) for line in done.output.splitlines()]
 
     assert done.exit_code == 0
-    assert list(row) == ["path", "direction", "label", "scores", "p_bad", "route", "reasons", "findings", "model", "ms"]
+    assert list(row) == ["path", "direction", "label", "scores", "p_bad", "route", "reasons", "findings", "model",
+                         "ms"]
     assert set(row["scores"]) == {"ham", "spam", "phishing", "fraud"}
     assert sum(row["scores"].values()) == pytest.approx(1, abs=1e-4)
     assert row["path"] == str(mail) and row["direction"] == "inbound"

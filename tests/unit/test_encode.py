@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from model.bundle import DEFAULT, TOKENIZER
 from model.encode import Encoder, Shape
 from model.normalise import Document

@@ -5,6 +5,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from model.domains import DomainLists
 from model.extracted import Address, Extracted, Link, Part
 from model.facts import Facts
@@ -37,7 +38,8 @@ def test_clean_folds_what_only_deceives_the_eye(given_text, expected):
     assert clean(given_text) == expected
 
 
-@pytest.mark.parametrize("text", ["Привет, как дела?", "Καλημέρα κόσμε", "こんにちは", "Grüße aus Köln", "très bientôt"])
+@pytest.mark.parametrize("text", ["Привет, как дела?", "Καλημέρα κόσμε", "こんにちは", "Grüße aus Köln",
+                                  "très bientôt"])
 def test_clean_leaves_honest_words_of_other_scripts(text):
     assert clean(text) == text
 

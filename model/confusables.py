@@ -56,6 +56,13 @@ def _table() -> dict[int, str]:
 
 
 _TABLE = _table()
+_IMITATIONS = frozenset(char for char in map(chr, _TABLE) if _WORD.match(char))
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
+def imitates(text: str) -> bool:
+    """Whether `fold` would change any word of a text."""
+    return not _IMITATIONS.isdisjoint("".join(_BEYOND_ASCII.findall(text)))
 
 
 def fold(text: str) -> str:

@@ -5,11 +5,15 @@ several: its head, its tail, and between them the slices that a linear model ove
 so that good words around a bad paragraph do not hide it.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # read when the tokenizer starts its thread pool
+
 from tokenizers import Tokenizer
 
 from model.normalise import Document
@@ -66,7 +70,9 @@ class Encoder:
 
     def tokens(self, text: str) -> Ids:
         """Return the token ids of a text, without special tokens."""
-        return np.asarray(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+        # the batch call alone can leave out where each token stood, which takes a quarter of the time
+        (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+        return np.asarray(encoding.ids, dtype=np.int64)
 
     def encode(self, document: Document) -> Windows:
         """Cut a document into at most `shape.windows` windows; always at least one."""

@@ -7,12 +7,14 @@ version that it was trained on.
 """
 
 import re
+import string
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from model.confusables import fold
+from model.confusables import fold, imitates
 from model.extracted import Address, Extracted
 from model.facts import Facts
 
@@ -61,7 +63,9 @@ _SPACE = re.compile(r"[^\S\n]+")
 _BLANK = re.compile(r" ?\n\s*")
 _MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _MARKS = re.compile(f"({_MARK}{{{MAX_MARKS}}}){_MARK}+")
-_WORD = re.compile(r"\w+")
+# A word with at least one letter beyond ASCII; possessive from a word's beginning, so linear on any text.
+_FOREIGN_WORD = re.compile(r"(?<!\w)[0-9A-Za-z_]*+[^\W\x00-\x7f]\w*+")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _URL = re.compile(r"\b(?:https?|ftp)://[^\s<>\"']{1,2000}", re.IGNORECASE)
 _MAILBOX = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w.-]++")  # possessive and anchored: linear on any text
 _RULE = re.compile(r"([-=_*#~.+•·─━])\1{3,}")
@@ -94,14 +98,14 @@ def _fold_words(text: str) -> str:
 
     A Russian or Greek text must stay what it is, so that the fold never touches honest words of other scripts.
     """
-    sample = text[:20_000]
-    letters = sum(c.isalpha() for c in sample)
-    latin = sum(c.isalpha() and c < "\u0250" for c in sample)
+    if not imitates(text):
+        return text
+    letters, latin = _letters(text[:20_000])
     mostly_latin = latin * 10 >= letters * 8
 
     def one(match: re.Match[str]) -> str:
         word = match[0]
-        if word.isascii() or word.upper() < "\u0250":
+        if word.upper() < "\u0250":
             return word
         folded = fold(word)
         if folded == word:
@@ -109,7 +113,16 @@ def _fold_words(text: str) -> str:
         mixed = any(c.isascii() and c.isalpha() for c in word)
         return folded if mixed or (mostly_latin and folded.isascii()) else word
 
-    return _WORD.sub(one, text)
+    return _FOREIGN_WORD.sub(one, text)
+
+
+def _letters(text: str) -> tuple[int, int]:
+    """Return how many letters a text has, and how many of them are Latin (below U+0250)."""
+    octets = text.encode("ascii", "ignore")
+    plain = len(octets) - len(octets.translate(None, string.ascii_letters.encode()))
+    others = Counter("".join(_BEYOND_ASCII.findall(text)))
+    letters = {char: count for char, count in others.items() if char.isalpha()}
+    return plain + sum(letters.values()), plain + sum(count for char, count in letters.items() if char < "\u0250")
 
 
 def _cap(text: str) -> str:
@@ -122,8 +135,10 @@ def _cap(text: str) -> str:
 
 def _mask(text: str, you: re.Pattern[str] | None) -> str:
     """Replace addresses by the place they lead to, and the recipient by a neutral word."""
-    text = _URL.sub(lambda m: _url_host(m[0]), text)
-    text = _MAILBOX.sub("mailbox", text)
+    if "://" in text:
+        text = _URL.sub(lambda m: _url_host(m[0]), text)
+    if "@" in text:
+        text = _MAILBOX.sub("mailbox", text)
     return you.sub("you", text) if you else text
 
 

@@ -4,16 +4,12 @@ One ONNX session with one thread: workers are processes, and more threads a mess
 """
 
 import math
-import os
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # read when the tokenizer starts its thread pool
-
 import onnxruntime
+from numpy.typing import NDArray
 
 from model.bundle import ENCODER, TOKENIZER, WEIGHTS, Bundle, BundleError, Fusion
 from model.encode import Encoder, Ids

@@ -25,6 +25,8 @@ from quarantine.store import Kept, StoreError, StoreFull, Ticket
 SCREENING_SHARE = 0.75  # of the deadline; the rest is for the store and the next hop
 GRACE = 1.0  # seconds a screening may overrun its time before we stop waiting for it
 CONFIRM_TRIES = 3
+STALE = 5.0
+"""Seconds after which a next hop is asked before it is sent a message: Postfix under stress says 421 after ten."""
 
 
 class _TooLate(Exception):
@@ -190,7 +192,8 @@ class Transaction:
         begun = self._clock()
         try:
             async with asyncio.timeout_at(self._deadline) as limit:
-                if todo.keep or not self._link.live:  # a next hop may hang up while we screen
+                idle = self._ms.get("screen", 0.0) / 1000
+                if todo.keep or not self._link.live or idle > STALE:  # a next hop may hang up while we screen
                     answer = await self._link.again(envelope.sender, envelope.params,
                                                     [envelope.recipients[at] for at in todo.deliver],
                                                     self._attributes)

@@ -56,6 +56,30 @@ class TestSecondThoughts:
             assert it.kept() == []
 
 
+class TestImpatientBelow:
+    def test_a_goodbye_that_came_while_we_screened_is_not_the_answer_to_data(self, tmp_path, monkeypatch):
+        """A next hop under stress sends idle connections away: the message goes out on a new one."""
+        monkeypatch.setattr("milter.transaction.STALE", 0.1)
+        writers = []
+
+        class Impatient(ByteSink):
+            async def _talk(self, reader, writer):
+                writers.append(writer)
+                await super()._talk(reader, writer)
+
+        async def goodbye():
+            writers[0].write(b"421 4.4.2 timeout exceeded\r\n")
+            await writers[0].drain()
+            writers[0].close()
+
+        with rig(tmp_path, sink=Impatient()) as it:
+            it.screener.answer = lambda mail: (it.run(goodbye()), time.sleep(0.3), Screening(score=score(0.1)))[2]
+            client = it.client()
+            client.envelope("a@client.example", "b@corp.example", "c@corp.example")
+            client.message(MAIL)
+            assert it.sink.received[0].rcpts == ["<b@corp.example>", "<c@corp.example>"]
+
+
 class TestStalledBelow:
     def test_kept_mail_does_not_wait_for_a_next_hop_that_answers_nothing(self, tmp_path):
         """What is durable is said to be so at once: a client that gives up waiting would send it again."""

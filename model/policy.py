@@ -101,7 +101,7 @@ def _blocked(case: _Case) -> _Decision | None:
 
 def _allowed(case: _Case) -> _Decision | None:
     seen = case.screening
-    if case.policy.on_leak == "hold" and any(_leaks(case)):
+    if case.policy.on_leak == "hold" and (any(_leaks(case)) or _leaks_unknown(case)):
         return None
     for rule in case.policy.allow:
         if not rule.expired(case.now) and allows(rule, case.mail.envelope, seen.extracted, seen.facts):
@@ -164,6 +164,12 @@ def _leaks(case: _Case) -> Iterator[Reason]:
         for finding in case.screening.findings:
             if finding.confidence >= case.policy.leak_at:
                 yield Reason(reasons.LEAK, f"{finding.detector}: {finding.masked}")
+
+
+def _leaks_unknown(case: _Case) -> bool:
+    """Whether outbound mail could not be searched for leaks: to allow a sender is not to let these through unseen."""
+    seen = case.screening
+    return case.mail.direction is Direction.OUTBOUND and (seen.extracted is None or seen.fault == "internal-error")
 
 
 def _remarks(case: _Case) -> Iterator[Reason]:

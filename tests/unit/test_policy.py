@@ -138,6 +138,18 @@ def test_an_allow_rule_never_overrides_a_leak() -> None:
         assert (got.route, got.reasons[0].code) == (Route.HOLD, reasons.LEAK)
 
 
+@pytest.mark.parametrize(
+    "seen", [Screening(fault="extraction-timeout"), Screening(Extracted(), fault="internal-error")]
+)
+def test_an_allowed_sender_does_not_get_unsearched_mail_out(seen: Screening) -> None:
+    """Outbound mail that could not be searched for leaks has no score either: `on_unscored` decides."""
+    wanted = policy(allow=(Rule(network=ip_network("192.0.2.0/24")),))
+    assert verdict(seen, wanted, mail(Direction.OUTBOUND)).route is Route.UNSCORED
+    assert verdict(seen, wanted, mail(Direction.INBOUND)).route is Route.DELIVER
+    unheld = policy(allow=(Rule(network=ip_network("192.0.2.0/24")),), on_leak="deliver")
+    assert verdict(seen, unheld, mail(Direction.OUTBOUND)).route is Route.DELIVER
+
+
 def test_leaks_are_only_recorded_where_the_policy_delivers_them() -> None:
     got = verdict(screening(findings=(LEAK,)), policy(on_leak="deliver"), mail(Direction.OUTBOUND))
 

@@ -1,6 +1,7 @@
 """The life of a message on loopback: a gateway with the embedded store, mail both ways, one release."""
 
 import json
+import os
 import smtplib
 import socket
 import subprocess
@@ -152,8 +153,8 @@ class Demo:
         if raw is not None:
             return Outcome(mail, "deliver", _why_delivered(raw))
         item = next(kept)
-        reasons = [f"{r['code']} {r['detail']}" for r in item["reasons"]]  # type: ignore[attr-defined]
-        return Outcome(mail, str(item["route"]), reasons[0], str(item["id"]))
+        why = item["reasons"][0]  # type: ignore[index]
+        return Outcome(mail, str(item["route"]), why["detail"] or why["code"], str(item["id"]))
 
     def quarantine(self, *words: str) -> list[dict[str, object]]:
         """Run a command of the quarantine as an operator would, and return its JSON lines."""
@@ -162,8 +163,8 @@ class Demo:
 
     def command(self, *words: str) -> str:
         """Run `gatepost WORDS --config ...` and return what it printed."""
-        done = subprocess.run([*_gatepost(), *words, "--config", str(self.config)], capture_output=True, text=True,
-                              check=False)
+        done = subprocess.run([*_gatepost(), *words, "--config", str(self.config)], capture_output=True, check=False,
+                              encoding="utf-8", env={**os.environ, "COLUMNS": str(columns(100)), "PYTHONUTF8": "1"})
         if done.returncode:
             raise DemoError(f"gatepost {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -189,7 +190,7 @@ def without_ours(raw: bytes) -> bytes:
 def _why_delivered(raw: bytes) -> str:
     for line in raw.split(b"\r\n\r\n", 1)[0].replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").split(b"\r\n"):
         if line.lower().startswith(b"x-gatepost-score:"):
-            return line.partition(b":")[2].strip().decode("ascii", "replace")
+            return "p_bad " + line.partition(b":")[2].strip().decode("ascii", "replace")
     return "nothing found"
 
 

@@ -17,8 +17,11 @@ VOTES = 6
 
 
 def field(name: str, value: str, room: int, *, most: int = 4) -> list[str]:
-    """Return `name  value`, wrapped under itself; the value is made safe here."""
-    lines = wrapped(safe(value), room - LABEL_WIDTH, most=most) or [""]
+    """Return `name  value`, wrapped under itself, with an ellipsis where it was cut; the value is made safe here."""
+    inner = room - LABEL_WIDTH
+    lines = wrapped(safe(value), inner, most=most + 1) or [""]
+    if len(lines) > most:
+        lines = [*lines[: most - 1], fit(lines[most - 1] + "…", inner)]
     heads = [name.ljust(LABEL_WIDTH), *[" " * LABEL_WIDTH] * (len(lines) - 1)]
     return [(head + line).rstrip() for head, line in zip(heads, lines, strict=True)]
 

@@ -3,11 +3,14 @@
 Everything here takes text that `model.safe_text.safe` has made safe.
 """
 
+import os
 import shutil
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import click
 
 GAP = "  "
 SLIMMEST = 4
@@ -108,6 +111,13 @@ def table(heads: Sequence[Column], cells: Sequence[Sequence[str]], room: int) ->
 
 def _cell(text: str, head: Column, room: int) -> str:
     return pad(fit_end(text, room) if head.path else text, room, right=head.right)
+
+
+def headed(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a table for a terminal: the heading in bold, unless $NO_COLOR or a dumb terminal forbids."""
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    for number, line in enumerate(lines):
+        yield line if number or plain else click.style(line, bold=True)
 
 
 def wrapped(text: str, room: int, *, most: int | None = None) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from gatepost.demo import Demo, DemoError, Outcome, outcome_table, without_ours
-from gatepost.terminal import columns, wrapped
+from gatepost.terminal import columns, headed, wrapped
 
 
 @click.command(name="demo")
@@ -42,15 +42,15 @@ def command(keep: Path | None) -> None:
 
 
 def _tell(demo: Demo) -> None:
-    _say("1", "Starting a gateway on loopback, with a Maildir behind it in Postfix's place ...")
+    _say("1", "Starting a gateway on loopback, a Maildir behind it in Postfix's place ...")
     with demo.running():
         ports = demo.ports
         _say("", f"inbound on 127.0.0.1:{ports['inbound']}, outbound on 127.0.0.1:{ports['outbound']}; stage keep")
         _say("2", "Sending the bundled mail through it over SMTP ...")
         outcomes = demo.send_all()
         click.echo("")
-        for number, line in enumerate(outcome_table(outcomes)):
-            click.secho(line, bold=number == 0)
+        for line in headed(outcome_table(outcomes)):
+            click.echo(line)
         click.echo("")
         counts = Counter(outcome.route for outcome in outcomes)
         _say("", f"{len(outcomes)} messages: " + ", ".join(f"{n} {route}" for route, n in sorted(counts.items())))
@@ -71,8 +71,9 @@ def _release(demo: Demo, outcomes: list[Outcome]) -> None:
     _say("", demo.command("quarantine", "release", chosen.item).strip())
     released = demo.release.messages()[-1]
     same = without_ours(released) == chosen.mail.raw
-    _say("", f"sent     sha256 {hashlib.sha256(chosen.mail.raw).hexdigest()}  {len(chosen.mail.raw)} bytes")
-    _say("", f"released sha256 {hashlib.sha256(without_ours(released)).hexdigest()}  below our one header")
+    _say("", f"SHA-256 of the {len(chosen.mail.raw)} bytes sent, and of those released, below our one header:")
+    for data in (chosen.mail.raw, without_ours(released)):
+        _say("", hashlib.sha256(data).hexdigest())
     if not same:
         raise DemoError("the released bytes differ from those sent: please report this")
     _say("", "The same, byte for byte.")
@@ -88,13 +89,13 @@ def _next(keep: Path | None) -> None:
     _say("5", "What to type next:")
     config = f" --config {keep}/config.toml" if keep else ""
     lines = [
-        "gatepost score ~/Maildir            what the model says of your own mail",
-        "gatepost explain FILE               why",
+        "gatepost score ~/Maildir       what the model says of your own mail",
+        "gatepost explain FILE          why",
     ]
     if keep:
         lines.append(f"gatepost quarantine review{config}")
     else:
-        lines.append("gatepost demo --keep ./demo         the same, and leave the quarantine there to review")
-    lines.append("README.md, 'Install beside Postfix' to put it beside your mail server, first only observing")
+        lines.append("gatepost demo --keep ./demo    the same, leaving a quarantine to review")
+    lines.append("'Install beside Postfix' in README.md puts it beside your mail server")
     for line in lines:
         click.echo("   " + line)

@@ -13,6 +13,7 @@ from gatepost.screening import Bench, Screened, settings_for
 from gatepost.terminal import columns, wrapped
 from model.leaks import mask
 from model.mail import Direction
+from model.reasons import FACT, TEXTS
 from model.safe_text import safe
 
 
@@ -81,8 +82,9 @@ def _page(detail: dict[str, Any]) -> list[str]:
     room = columns()
     lines = [f"{safe(detail['path'])}", ""]
     lines.append(f"route     {detail['route']}")
-    lines += [f"  because {safe(r['code'])}{': ' + safe(r['detail']) if r['detail'] else ''}"
-              for r in detail["reasons"]]
+    for reason in detail["reasons"]:
+        meaning = _meaning(reason["code"], safe(reason["detail"]))
+        lines += [("  because " if first else " " * 10) + text for first, text in _marked(wrapped(meaning, room - 10))]
     if detail["fault"]:
         lines.append(f"fault     {detail['fault']}")
     if detail["logits"] is not None:
@@ -98,6 +100,13 @@ def _page(detail: dict[str, Any]) -> list[str]:
     lines += [f"defect    {d['code']}: {safe(d['detail'])}" for d in detail["defects"]]
     lines += ["", f"text as the encoder reads it (at most {detail['windows']} window(s))", ""]
     return lines + wrapped(safe(detail["text"], lines=True), room, most=40)
+
+
+def _meaning(code: str, detail: str) -> str:
+    """Say what a reason means; a fact's name and weight say it themselves."""
+    text = "" if code == FACT else TEXTS.get(code, "")
+    told = f"{text} ({detail})" if text and detail else text or detail
+    return f"{code}: {told}" if told else code
 
 
 def _score_lines(detail: dict[str, Any]) -> list[str]:

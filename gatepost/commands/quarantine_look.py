@@ -12,7 +12,7 @@ import click
 from gatepost.commands.options import gateway_config, json_object
 from gatepost.commands.quarantine_common import When, one_of, opened
 from gatepost.item_view import contents, done, head, text, why
-from gatepost.terminal import Column, columns, octets, table
+from gatepost.terminal import Column, columns, headed, octets, table
 from gatepost.times import ago, full, local
 from model.labels import Label
 from model.leaks import mask
@@ -80,8 +80,8 @@ def _print_list(rows: Sequence[Opened], total: int, offset: int, *, narrowed: bo
     if not rows:
         return
     room = columns()
-    for number, line in enumerate(table(*_as_table(rows, room), room)):
-        click.secho(line, bold=number == 0)
+    for line in headed(table(*_as_table(rows, room), room)):
+        click.echo(line)
     if total > len(rows):
         more = f"; next: --offset {offset + len(rows)}" if offset + len(rows) < total else ""
         click.echo(f"{offset + 1} to {offset + len(rows)} of {total}{more}", err=True)
@@ -100,7 +100,8 @@ def _as_table(rows: Sequence[Opened], room: int) -> tuple[list[Column], list[lis
         item, message = one.item, one.message
         score = "-" if item.p_bad is None else f"{int(item.p_bad * 100)}%"  # never rounded up to a certainty
         line = [item.id, local(item.kept_at, now)]
-        line += [item.state] if room >= NARROW else []
+        short = item.state is State.QUARANTINED and room < WIDE
+        line += ["quar." if short else str(item.state)] if room >= NARROW else []
         line += [_label(one)]
         line += [score, safe(_author(one, short=room < WIDE))] if room >= NARROW else []
         line += [safe(item.recipient)] if room >= WIDE else []

@@ -4,6 +4,7 @@ A label and an action are two keys: a label decides nothing about the mail, and 
 key is one transaction, so that it does not matter where Ctrl-C falls.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ def review(state: str | None, direction: str | None, unreviewed: bool, restart: 
     """Go through what is undecided, oldest first, on from where you stopped. One key a label, one an action."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("review needs a terminal; use list, label, release, reject and delete in scripts")
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise click.UsageError("review needs a terminal that can be cleared; $TERM says that this one cannot")
     states = (State(state),) if state else UNDECIDED
     wanted = Filter(states=states, direction=Direction(direction) if direction else None, unreviewed=unreviewed)
     with opened(config) as (store, settings):

@@ -125,6 +125,7 @@ def test_explain_adds_up(mail):
 def test_explain_says_in_words_what_it_knows(mail):
     output = run("explain", str(mail)).output
 
+    assert "because clean: nothing speaks against it strongly enough" in output
     assert "logits of bad mail" in output and "sum" in output and "See you at noon." in output
 
 

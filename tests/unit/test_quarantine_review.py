@@ -28,7 +28,7 @@ ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 class Terminal:
     """A child in a pseudo terminal of a given size; `until` waits for a text in what came since the last wait."""
 
-    def __init__(self, folder, *args, columns=80, lines=24):
+    def __init__(self, folder, *args, columns=80, lines=24, term="xterm"):
         self.fd, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.before = termios.tcgetattr(inner)
@@ -37,7 +37,7 @@ class Terminal:
             [sys.executable, "-c", "from gatepost.cli import main; main()", "quarantine", "review", *args],
             stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - makes Ctrl-C a signal
-            env={**env, "GATEPOST_CONFIG": str(folder / "config.toml"), "TERM": "xterm"},
+            env={**env, "GATEPOST_CONFIG": str(folder / "config.toml"), "TERM": term},
         )  # fmt: skip
         self.inner = inner
         self.seen = ""
@@ -282,3 +282,12 @@ def test_without_a_terminal_it_says_what_to_use_instead(tmp_path, items):
 
     assert done.returncode == 2
     assert "review needs a terminal" in done.stderr
+
+
+def test_a_terminal_that_cannot_be_cleared_is_told_so(tmp_path, items):
+    screen = Terminal(tmp_path, term="dumb")
+    screen.until("$TERM says that this one cannot")
+
+    assert screen.child.wait(20) == 2
+    os.close(screen.inner)
+    os.close(screen.fd)

@@ -74,6 +74,8 @@ class Gateway:
 
         A message that was cut off has not been answered, so its client sends it again.
         """
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
         for session in tuple(self._sessions):
             session.retire()
         ends = [session.ended for session in self._sessions]
@@ -82,7 +84,7 @@ class Gateway:
         left = tuple(self._sessions)
         for session in left:
             session.abort()
-        await settled(0.0 if left else seconds)
+        await settled(0.0 if left else max(0.0, until - clock()))
         return len(left)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from milter.settle import Plan, plan
 from model.mail import Direction, Mail
 from model.screen import Screening
 from model.verdict import Route, Stage, Verdict
-from quarantine.store import Kept, StoreError, StoreFull, Ticket
+from quarantine.store import Kept, Store, StoreError, StoreFull, Ticket
 
 SCREENING_SHARE = 0.75  # of the deadline; the rest is for the store and the next hop
 GRACE = 1.0  # seconds a screening may overrun its time before we stop waiting for it
@@ -162,8 +162,12 @@ class Transaction:
         recipients = self._mail.envelope.recipients
         copies = [Kept(recipients[at], todo.verdicts[at], self._screening, self._trace) for at in todo.keep]
         begun = self._clock()
-        ticket = await self._lane.in_store(
-            lambda store: store.keep(self._mail, copies, pending=bool(todo.deliver), listener=self._lane.name))
+
+        def keep(store: Store) -> Ticket:
+            self._in_time()  # the queue before the one storing thread counts too
+            return store.keep(self._mail, copies, pending=bool(todo.deliver), listener=self._lane.name)
+
+        ticket = await self._lane.in_store(keep)
         self._ms["store"] = self._since(begun)
         return ticket
 

@@ -131,6 +131,25 @@ class TestStalledBelow:
                 assert time.monotonic() - begun < 5
 
 
+class TestSlowStore:
+    def test_what_waits_too_long_for_the_store_is_not_kept_after_its_deadline(self, tmp_path, monkeypatch):
+        """Its client has gone to send it again: it would be kept twice."""
+        with rig(tmp_path, gateway={"deadline": 1.0}) as it:
+            keep = it.store.keep
+            monkeypatch.setattr(it.store, "keep", lambda *a, **k: (time.sleep(1.5), keep(*a, **k))[1])
+            it.verdicts.default = Route.HOLD
+            clients = [it.client(), it.client()]
+            for at, client in enumerate(clients):
+                client.envelope("a@client.example", f"r{at}@corp.example")
+                client.say("DATA", 354)
+            for client in clients:
+                client.send(MAIL + b".\r\n")
+                time.sleep(0.1)
+            clients[0].expect(250)
+            clients[1].expect(451)
+            assert it.kept() == [("r0@corp.example", "held")]
+
+
 class TestWhatTheLogSays:
     def test_mail_that_the_next_hop_would_not_take_is_not_called_delivered(self, tmp_path):
         with rig(tmp_path) as it:

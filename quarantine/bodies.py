@@ -61,7 +61,9 @@ class Vault:
     def seal_body(self, chunks: Iterable[bytes]) -> list[bytes]:
         """Return the rows of a body, each at most `PIECE` + 28 octets."""
         pieces = list(_cut(_compress(chunks), PIECE))
-        return [self.seal(f"body {n} of {len(pieces)}", piece) for n, piece in enumerate(pieces)]
+        for number, piece in enumerate(pieces):
+            pieces[number] = self.seal(f"body {number} of {len(pieces)}", piece)  # in place: bodies may be large
+        return pieces
 
     def open_body(self, rows: Iterable[bytes], count: int) -> Iterator[bytes]:
         """Yield the exact octets again. Raises StoreError, possibly late: drop what was read if it does."""

@@ -84,7 +84,8 @@ def _page(detail: dict[str, Any]) -> list[str]:
     lines.append(f"route     {detail['route']}")
     for reason in detail["reasons"]:
         meaning = _meaning(reason["code"], safe(reason["detail"]))
-        lines += [("  because " if first else " " * 10) + text for first, text in _marked(wrapped(meaning, room - 10))]
+        lines += [("  because " if first else " " * 10) + text
+                  for first, text in _marked(wrapped(meaning, room - 10))]
     if detail["fault"]:
         lines.append(f"fault     {detail['fault']}")
     if detail["logits"] is not None:

@@ -17,6 +17,7 @@ from quarantine.release import Outcome, settle, stuck_help
 from quarantine.release import release as release_item
 from quarantine.reviewer import reviewer
 from quarantine.search import get
+from quarantine.store import Store
 
 _ids = click.argument("items", nargs=-1, required=True, metavar="ITEM...")
 
@@ -74,12 +75,11 @@ def reject(items: tuple[str, ...], reason: str, config: Path | None) -> None:
     by = reviewer()
     with opened(config) as (store, _):
 
-        def one(item: str) -> tuple[bool, str]:
-            found = get(store, item).item.id
-            moves.reject(store, found, by=by, reason=reason)
-            return True, f"{found}: rejected"
+        def rejected(item: str) -> str:
+            moves.reject(store, item, by=by, reason=reason)
+            return "rejected"
 
-        _each(items, one)
+        _each_found(store, items, rejected)
 
 
 @click.command(short_help="delete items for good")
@@ -94,12 +94,11 @@ def delete(items: tuple[str, ...], reason: str, yes: bool, config: Path | None) 
         if not yes:
             click.confirm(f"Delete {len(items)} {'item' if len(items) == 1 else 'items'} for good?", abort=True)
 
-        def one(item: str) -> tuple[bool, str]:
-            found = get(store, item).item.id
-            moves.remove(store, found, by=by, reason=reason)
-            return True, f"{found}: deleted"
+        def deleted(item: str) -> str:
+            moves.remove(store, item, by=by, reason=reason)
+            return "deleted"
 
-        _each(items, one)
+        _each_found(store, items, deleted)
 
 
 @click.command(short_help="say what items are; moves nothing")
@@ -115,15 +114,24 @@ def label(verdict: str, items: tuple[str, ...], reason: str, config: Path | None
     by = reviewer()
     with opened(config) as (store, _):
 
-        def one(item: str) -> tuple[bool, str]:
-            found = get(store, item).item.id
+        def labelled(item: str) -> str:
             if verdict == "none":
-                moves.unlabel(store, found, by=by)
-                return True, f"{found}: {Action.UNLABEL}led"
-            moves.label(store, found, Label(verdict), by=by, reason=reason)
-            return True, f"{found}: {verdict}"
+                moves.unlabel(store, item, by=by)
+                return f"{Action.UNLABEL}led"
+            moves.label(store, item, Label(verdict), by=by, reason=reason)
+            return verdict
 
-        _each(items, one)
+        _each_found(store, items, labelled)
+
+
+def _each_found(store: Store, items: tuple[str, ...], act: Callable[[str], str]) -> None:
+    """Do it for every item that an id or its beginning names; `act` gets the whole id and says what it did."""
+
+    def one(item: str) -> tuple[bool, str]:
+        found = get(store, item).item.id
+        return True, f"{found}: {act(found)}"
+
+    _each(items, one)
 
 
 def _each(items: tuple[str, ...], act: Callable[[str], tuple[bool, str]]) -> None:

@@ -37,6 +37,15 @@ def store_settings(folder: Path, **more: Any) -> StoreSettings:
     return StoreSettings(url=f"sqlite:///{folder}/q.db", key_file=folder / "q.key", **more)
 
 
+def write_config(folder: Path, release_to: str = "127.0.0.1:9") -> None:
+    """Write a configuration whose quarantine is the store of `new_store`."""
+    (folder / "config.toml").write_text(
+        f'[quarantine]\nurl = "sqlite:///{folder}/q.db"\nkey_file = "{folder}/q.key"\nrelease_to = "{release_to}"\n'
+        '[[listener]]\nname = "in"\nlisten = "127.0.0.1:10025"\nmode = "after-queue"\ndirection = "inbound"\n'
+        'next_hop = "127.0.0.1:10026"\n'
+    )
+
+
 def new_store(folder: Path, clock: Clock | None = None, **more: Any) -> Store:
     settings = store_settings(folder, **more)
     migrate(settings)

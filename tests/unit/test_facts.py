@@ -54,7 +54,6 @@ def link(host: str, shown: str = "here", kind: str = "anchor", hidden: bool = Fa
 PASS = "dkim=pass header.d=nordhafen.example"
 FAIL = "dkim=fail header.d=nordhafen.example"
 STRANGER = "Anyone <x@stranger.example>"
-ARRIVED = {"text": "visit", "links": (link("stranger.example"),)}
 
 CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
     "authenticated": [

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from kept_mail import RAW, Clock, Spec, keep, kept, mail, new_store, screening, store_settings
+from kept_mail import RAW, Clock, Spec, keep, kept, mail, new_store, screening, store_settings, write_config
 from release_sink import release_sink
 
 from gatepost.cli import main
@@ -25,14 +25,6 @@ from quarantine.store import Store, utc_now
 
 EVIL = "Hi \x1b]52;c;ZXZpbA==\x07\x1b[2J\x9b31m \u202egpj.exe \u200b\r\n.fake line"
 ME = pwd.getpwuid(os.getuid()).pw_name
-
-
-def write_config(folder, release_to="127.0.0.1:9"):
-    (folder / "config.toml").write_text(
-        f'[quarantine]\nurl = "sqlite:///{folder}/q.db"\nkey_file = "{folder}/q.key"\nrelease_to = "{release_to}"\n'
-        '[[listener]]\nname = "in"\nlisten = "127.0.0.1:10025"\nmode = "after-queue"\ndirection = "inbound"\n'
-        'next_hop = "127.0.0.1:10026"\n'
-    )
 
 
 @pytest.fixture

@@ -51,17 +51,6 @@ class Port:
         return self.answer
 
 
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path, clock):
-    with new_store(tmp_path, clock) as opened:
-        yield opened
-
-
 def test_the_bytes_are_the_original_behind_one_header(store):
     item = keep(store, mail(RAW, "ben@here.example", params=("BODY=8BITMIME", "SIZE=81", "RET=HDRS")))
     port = Port()

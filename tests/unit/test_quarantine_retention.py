@@ -5,7 +5,7 @@ import sqlite3
 from datetime import timedelta
 
 import pytest
-from kept_mail import RAW, Clock, keep, kept, mail, new_store
+from kept_mail import RAW, keep, kept, mail, new_store
 from sqlalchemy import text
 
 from model.verdict import Route
@@ -24,11 +24,6 @@ class Answer:
 def send(_envelope, chunks):
     list(chunks)
     return Answer
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 def table(store, name):

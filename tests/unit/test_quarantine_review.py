@@ -12,7 +12,7 @@ import termios
 import time
 
 import pytest
-from kept_mail import RAW, Clock, keep, mail, new_store, store_settings
+from kept_mail import RAW, Clock, keep, mail, new_store, store_settings, write_config
 from release_sink import release_sink
 
 from model.labels import Label
@@ -71,12 +71,7 @@ class Terminal:
 @pytest.fixture
 def items(tmp_path):
     """Three undecided items, oldest first: quarantined, held, quarantined."""
-    (tmp_path / "config.toml").write_text(
-        f'[quarantine]\nurl = "sqlite:///{tmp_path}/q.db"\nkey_file = "{tmp_path}/q.key"\n'
-        'release_to = "127.0.0.1:9"\n'
-        '[[listener]]\nname = "in"\nlisten = "127.0.0.1:10025"\nmode = "after-queue"\ndirection = "inbound"\n'
-        'next_hop = "127.0.0.1:10026"\n'
-    )
+    write_config(tmp_path)
     clock = Clock(utc_now())
     clock.forward(hours=-9)
     found = []

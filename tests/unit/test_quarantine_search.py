@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from kept_mail import START, Clock, keep, kept, mail, new_store
+from kept_mail import START, keep, kept, mail
 from sqlalchemy import text
 
 from model.labels import Label
@@ -15,17 +15,6 @@ from quarantine.item import State
 from quarantine.queue import following, waiting
 from quarantine.search import Filter, Sort, count, find, get
 from quarantine.stats import forget, position, remember, stats
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path, clock):
-    with new_store(tmp_path, clock) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -118,6 +118,8 @@ class Session(Connection):
             return reply(Event.NOT_TRUSTED)
         if self._path is not None and self._broken is None:
             return reply(Event.BAD_SEQUENCE)
+        if self._path is not None:
+            self._forget()  # a transaction that broke has ended, and its client with it
         try:
             self._forwarded.update(argument)
         except ForwardError:
@@ -126,7 +128,7 @@ class Session(Connection):
 
     async def _mail(self, argument: str) -> Reply:
         if self._broken is not None:
-            self._forget(keep_forwarded=True)
+            self._forget(keep_forwarded=self._path is None)  # a MAIL that went nowhere began nothing
         if not self._helo or self._path is not None:
             return reply(Event.BAD_SEQUENCE)
         if self._retiring and self._lane.mode != AFTER_QUEUE:

@@ -258,3 +258,36 @@ def test_a_bug_in_the_middle_of_a_message_does_not_turn_its_rest_into_commands(t
         client.expect(451)
         assert client.at_end()
         assert it.sink.received == [] and len(it.events.faults) == 1
+
+
+def test_what_was_forwarded_ends_with_its_transaction_also_if_that_broke(tmp_path):
+    """Else the next message would be taken for one of the last client."""
+    with rig(tmp_path) as it:
+        client = it.client()
+        for next_client in ("", "XFORWARD ADDR=198.51.100.7"):
+            client.say("XFORWARD ADDR=192.0.2.9 HELO=first.example", 250)
+            client.envelope()
+            it.sink.answer = lambda line: "" if line.startswith("RCPT") else None
+            client.say("RCPT TO:<c@corp.example>", 451)
+            it.sink.answer = lambda line: None
+            it.sink.commands.clear()
+            if next_client:
+                client.say(next_client, 250)
+            client.envelope()
+            client.message(MAIL)
+            told = [line for line in it.sink.commands if line.startswith("XFORWARD")]
+            assert told == ([next_client] if next_client else [])
+
+
+def test_what_was_forwarded_outlives_a_mail_that_could_not_be_handed_over(tmp_path):
+    """The transaction has not begun: MAIL may be said again as it was."""
+    with rig(tmp_path) as it:
+        client = it.client()
+        client.say("XFORWARD ADDR=192.0.2.9", 250)
+        it.sink.answer = lambda line: "" if line.startswith("MAIL") else None
+        client.say("MAIL FROM:<a@client.example>", 451)
+        it.sink.answer = lambda line: None
+        it.sink.commands.clear()
+        client.envelope()
+        client.message(MAIL)
+        assert "XFORWARD ADDR=192.0.2.9" in it.sink.commands

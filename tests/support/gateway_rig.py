@@ -27,7 +27,7 @@ from model.mail import Mail
 from model.screen import Screening
 from model.verdict import Reason, Route, Score, Verdict
 from quarantine.migrate import migrate
-from quarantine.schema import items, messages
+from quarantine.schema import items
 from quarantine.settings import StoreSettings
 from quarantine.store import Store
 
@@ -151,15 +151,6 @@ class Rig:
                         select(items.c.recipient, items.c.state).order_by(items.c.recipient)
                     )
                 ]
-
-        return self.gateway._storing.submit(read, self.store).result(10)
-
-    def kept_bodies(self) -> int:
-        """How many messages the store has."""
-
-        def read(store: Store) -> int:
-            with store.reading() as connection:
-                return len(connection.execute(select(messages.c.id)).all())
 
         return self.gateway._storing.submit(read, self.store).result(10)
 

@@ -18,7 +18,6 @@ from training.gather import gather
 from training.texts import cut
 from training.trainer import compare, read_record, settings_of
 
-
 AIM = 0.995
 """Share of dev that has to get the same label."""
 

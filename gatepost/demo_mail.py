@@ -16,7 +16,7 @@ from training.letter import GATE
 from training.written import compose, load
 
 SEED = 20
-PAIRS = 6
+PAIRS = 8
 """How many pairs of written mail, honest and bad, are sent."""
 DOMAIN = GATE.partition(".")[2]
 _ORDINARY = """Hello Vera,

@@ -129,13 +129,15 @@ def _key(settings: Settings) -> str:
     if not path.exists() and not database.exists():
         return f"{path}: not there yet; gatepost serve makes it"
     load_key(path)  # its mode is part of what this checks
-    if database.exists():
-        engine = make_engine(settings.quarantine)
-        try:
-            check_key(engine, database, path)
-        finally:
-            engine.dispose()
-    return f"{path}: mode {path.stat().st_mode & 0o777:04o}, fits the database"
+    mode = f"mode {path.stat().st_mode & 0o777:04o}"
+    if not database.exists() or not database.stat().st_size:
+        return f"{path}: {mode}; no database yet that it could fit"
+    engine = make_engine(settings.quarantine)
+    try:
+        check_key(engine, database, path)
+    finally:
+        engine.dispose()
+    return f"{path}: {mode}, fits the database"
 
 
 def _folder(folder: Path) -> str:

@@ -63,11 +63,14 @@ def _folder(path: Path) -> Iterator[Source]:
                 if not file.name.startswith("."):
                     yield from read_paths([str(file)])
         return
-    for folder, folders, files in os.walk(path):
+    locked: list[OSError] = []
+    for folder, folders, files in os.walk(path, onerror=locked.append):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for file_name in sorted(files):
             if not file_name.startswith("."):
                 yield from read_paths([str(Path(folder) / file_name)])
+    for error in locked:
+        yield Source(str(error.filename), None, error.strerror or str(error))
 
 
 def _is_mbox(head: bytes) -> bool:

@@ -1,5 +1,6 @@
 """`gatepost demo`: the life of a message on bundled mail."""
 
+import errno
 import hashlib
 import shutil
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from gatepost.demo import Demo, DemoError, Outcome, outcome_table, without_ours
+from gatepost.demo import HOLD_AT, QUARANTINE_AT, Demo, DemoError, Outcome, outcome_table, without_ours
 from gatepost.terminal import columns, headed, wrapped
 
 
@@ -35,6 +36,10 @@ def command(keep: Path | None) -> None:
         _tell(Demo(root))
     except DemoError as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE or error.filename:
+            raise
+        raise click.ClickException(f"{root}: {error.strerror or error}") from None
     finally:
         if keep is None:
             shutil.rmtree(root, ignore_errors=True)
@@ -56,6 +61,9 @@ def _tell(demo: Demo) -> None:
         _say("", f"{len(outcomes)} messages: " + ", ".join(f"{n} {route}" for route, n in sorted(counts.items())))
         _say("", "MEANT AS is what the message's author says it is; the gateway is not told. Where the route does "
              "not fit it, the model erred, and a reviewer's verdict is what teaches the next one.")
+        _say("", "All senders are invented, so no list of known domains helps the model as it would with your mail. "
+             f"The demo therefore holds from p_bad {HOLD_AT} on and quarantines from {QUARANTINE_AT} on, below the "
+             "model's own thresholds.")
         _say("3", "What an operator sees: gatepost quarantine list")
         click.echo("")
         click.echo(demo.command("quarantine", "list", "--limit", "5"))

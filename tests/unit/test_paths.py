@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,21 @@ def test_extract_prints_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert not {c for c in done.stdout if (ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 or c == "\u202e"}
     assert "Hi\\x1b[31m" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_a_folder_that_may_not_be_read_is_named_at_any_depth(capfd):
+    with tempfile.TemporaryDirectory() as name:
+        for folder in ("", "open", "locked"):
+            (Path(name) / folder).mkdir(exist_ok=True)
+            (Path(name) / folder).chmod(0o700 if folder == "locked" else 0o755)
+        (Path(name) / "open" / "mail.eml").write_bytes(b"Subject: x\n\ny\n")
+        child = os.fork()
+        if not child:
+            os.setuid(65534)
+            told = [f"{Path(source.name).name} {source.error}\n" for source in read_paths([name, f"{name}/locked"])]
+            os.write(1, "".join(told).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    assert capfd.readouterr().out == "mail.eml \nlocked Permission denied\nlocked Permission denied\n"

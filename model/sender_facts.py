@@ -18,7 +18,6 @@ MAX_TEXT = 20_000  # characters looked at for names: a name that matters stands 
 _WORD = re.compile(r"[^\W_]{3,}")
 _ADDRESS = re.compile(r"[^\s@<>\"'(),;:]{1,64}@((?:[\w-]{1,63}\.){1,8}[\w-]{2,63})")
 _MIN_LABEL = 3
-_MIN_GLUED = 5
 
 @dataclass(frozen=True, slots=True)
 class Author:

@@ -74,6 +74,7 @@ policy = "outbound"
 
 [policy.default]
 quarantine_at = 1.0
+hold_at = 1.0
 
 [policy.everything]
 quarantine_at = 0.000001

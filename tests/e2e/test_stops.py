@@ -131,7 +131,7 @@ def test_a_listener_that_is_taken_away_finishes_what_it_has(tmp_path):
 
 
 def test_a_worker_that_dies_with_mail_in_flight_has_not_answered_for_it(tmp_path):
-    """kill -9 while the next hop takes its time: the client has heard nothing, and the second time it gets through."""
+    """kill -9 while the next hop takes its time: the client heard nothing, and gets through the second time."""
     with serving(tmp_path, workers=1) as it:
         it.start()
         it.sink.sink.delay = 3.0

@@ -81,6 +81,7 @@ class PostfixInstance:
         user = pwd.getpwnam("postfix")
         for folder in (self.etc, root / "queue", root / "data", root / "mail"):
             folder.mkdir(parents=True)
+            folder.chmod(0o755)  # whatever the umask is: Postfix's own account works in here
         # every folder above must let the postfix user through
         for folder in (root, *list(root.parents)[:-2]):
             folder.chmod(folder.stat().st_mode | 0o711)

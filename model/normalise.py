@@ -18,7 +18,7 @@ from model.confusables import fold, imitates
 from model.extracted import Address, Extracted
 from model.facts import Facts
 
-VERSION = 1
+VERSION = 2
 MAX_BODY_CHARS = 400_000
 MAX_SUBJECT_CHARS = 400
 MAX_HOSTS = 12
@@ -105,7 +105,7 @@ def _fold_words(text: str) -> str:
 
     def one(match: re.Match[str]) -> str:
         word = match[0]
-        if word.upper() < "\u0250":
+        if all(char < "\u0250" for char in word.upper()):
             return word
         folded = fold(word)
         if folded == word:

@@ -29,6 +29,7 @@ from model.bundle import (
     write_manifest,
 )
 from model.labels import BAD, Label
+from model.normalise import VERSION
 from model.score import Scorer, fuse, verify
 from training import calibrate, fusion
 from training.calibrate import CalibrationData
@@ -119,7 +120,7 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
     mark = data_fingerprint([*material.train, *material.calibration])
     bundle = Bundle(
         path=folder,
-        version=f"{now:%Y%m%d}-{mark[:8]}",
+        version=f"{now:%Y%m%d}-{mark[:8]}-n{VERSION}",
         created=now.isoformat(timespec="seconds"),
         base_model=settings.finetune.base or "sentence-transformers/all-MiniLM-L6-v2",
         data_fingerprint=mark,

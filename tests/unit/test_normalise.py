@@ -26,6 +26,8 @@ def link(host: str, **more: object) -> Link:
         ("\u202elapyap\u202c", "lapyap"),
         ("ｐａｙｐａｌ", "paypal"),
         ("раypal", "paypal"),
+        ("p\u0430yp\u0430l", "paypal"),
+        ("s\u0435cure", "secure"),
         ("𝐏𝐚𝐲𝐏𝐚𝐥", "PayPal"),
         ("p\U000e0061ay", "pay"),
         ("a\u0301\u0301\u0301\u0301\u0301b", "á\u0301b"),

@@ -143,7 +143,10 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
     _write(bundle, settings, material, parity)
     bundle = replace(bundle, goldens=_goldens(Scorer(Bundle.open(folder)), material))
     _write(bundle, settings, material, parity)
-    verify(Scorer(Bundle.open(folder)))
+    try:
+        verify(Scorer(Bundle.open(folder)))
+    except BundleError as error:
+        raise ExportError(f"the finished bundle does not prove itself: {error}") from error
     return Trained(bundle, material, parity)
 
 

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from serving import PATIENCE, Serving, Sink, until
 
+NOTHING_KEPT = "[policy.default]\nquarantine_at = 1.0\nhold_at = 1.0\n"
 BODIES = (
     "Shall we have dinner at eight by the river? I have asked Jo and Kim as well.",
     "Your parcel could not be delivered. Pay the fee now or it goes back: http://198.51.100.7/pay",
@@ -188,9 +189,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gatepost-kill9-") as folder:
         it = Serving(Path(folder), sink, workers=given.workers, drain_seconds=5.0)
         it.stage = "keep"
+        it.extra = NOTHING_KEPT
         it.start()
         threshold = middle_score(it, sink)
-        it.extra = f"[policy.default]\nquarantine_at = {threshold}\n"
+        it.extra = f"[policy.default]\nquarantine_at = {threshold}\nhold_at = 1.0\n"
         it.write()
         it.reload()
         sink.sink.received.clear()

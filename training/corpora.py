@@ -6,6 +6,7 @@ resolved, fetched or copied into the project.
 """
 
 import csv
+import shutil
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -153,9 +154,24 @@ def _unpack(archive: Path, into: Path) -> None:
     into.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive, "r:xz") as tar:
-            tar.extractall(into, filter="data")  # filtered: no links or devices
+            _unpack_files(tar, into)
     except (OSError, tarfile.TarError) as error:
         raise CorporaError(
             f"{archive}: {error}; expected this archive or its unpacked files beside index.csv"
         ) from error
     done.touch()
+
+
+def _unpack_files(tar: tarfile.TarFile, into: Path) -> None:
+    """Write the plain files, and nothing outside `into`. Python before 3.11.4, as in Debian 12, knows no filters."""
+    inside = into.resolve()
+    for member in tar:
+        source = tar.extractfile(member) if member.isfile() else None
+        if source is None:
+            continue  # folders come with their files; links and devices are not wanted
+        target = into / member.name
+        if not target.resolve().is_relative_to(inside):
+            raise tarfile.TarError(f"{member.name} would be written outside the folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as out:
+            shutil.copyfileobj(source, out)

@@ -232,7 +232,9 @@ def load(path: Path | None) -> TrainSettings:
         return TrainSettings(cache=DEFAULT_CACHE)
     try:
         return TrainSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; expected a TOML file of training settings") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
     except ValidationError as error:
         raise SettingsError(

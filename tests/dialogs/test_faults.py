@@ -241,6 +241,7 @@ def test_the_next_hop_comes_back_between_hello_and_mail(tmp_path):
         client.say("EHLO client.example", 250)
         client.envelope()
         client.message(MAIL)
+        assert [got.mail for got in it.sink.received] == ["<a@client.example>"]
 
 
 def test_draining_lets_a_transaction_end_and_sends_the_idle_away(tmp_path):

@@ -42,9 +42,17 @@ def below_our_headers(raw: bytes) -> bytes:
     return raw[raw.index(b"From: Ann"):]
 
 
-def log_lines(site, marker: str) -> list[dict]:
-    lines = [json.loads(line) for line in site.log.read_text().splitlines() if line.startswith("{")]
-    return [line for line in lines if marker in json.dumps(line)]
+def log_lines(site, marker: str, seconds: float = 20.0) -> list[dict]:
+    """Return the log's lines about a message: they are written after the reply, so the first is waited for."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        whole, _, _ = site.log.read_text().rpartition("\n")
+        lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+        found = [line for line in lines if marker in json.dumps(line)]
+        if found:
+            return found
+        time.sleep(0.1)
+    return []
 
 
 @pytest.mark.parametrize("front", ["before-in", "after-in"])

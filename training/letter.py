@@ -9,6 +9,7 @@ import base64
 import quopri
 import random
 import textwrap
+import unicodedata
 from datetime import timedelta
 from email.header import Header
 from email.utils import format_datetime, formataddr, parseaddr
@@ -27,6 +28,18 @@ RECIPIENTS = {
     "es": ("Marta Ibarra", "Julio Cebrero", "Elena Prado", "Andrea Solano"),
     "it": ("Giulia Ferraro", "Marco Bellandi", "Chiara Donati", "Paolo Rinaldi"),
     "nl": ("Sanne de Wit", "Joris Bakker", "Femke Visser", "Daan Mulder"),
+    "pt": ("Inês Cardoso", "Rui Tavares", "Beatriz Moura", "Caio Andrade"),
+    "pl": ("Alicja Wrona", "Tomasz Gajda", "Ewa Sikorska", "Marek Zieliński"),
+    "sv": ("Elin Bergman", "Oskar Lindahl", "Maja Sund", "Nils Forsberg"),
+    "da": ("Freja Holm", "Mads Kjær", "Signe Dahl", "Emil Toft"),
+    "fi": ("Aino Lehto", "Eero Salmi", "Helmi Ranta", "Otso Niemelä"),
+    "cs": ("Tereza Malá", "Vojtěch Hruška", "Lenka Bártová", "Ondřej Sova"),
+    "tr": ("Elif Aydın", "Kerem Yalçın", "Defne Koç", "Baran Tuna"),
+    "ru": ("Дарья Орлова", "Павел Климов", "Анна Белова", "Игорь Седов"),
+    "uk": ("Оксана Гайова", "Тарас Бондар", "Леся Кравець", "Юрій Мороз"),
+    "zh": ("林悦", "陈浩然", "周敏", "何俊杰"),
+    "ja": ("佐伯 美咲", "小田 健", "森下 由佳", "藤井 亮"),
+    "ar": ("ليلى حداد", "سامر نجار", "هدى منصور", "كريم زيدان"),
 }
 _MAGIC = {
     "pdf": b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n",
@@ -74,7 +87,7 @@ def _identity(written: "Written", draw: random.Random) -> list[str]:
     sender_name, sender = parseaddr(written.sender)
     name, address = parseaddr(written.recipient)
     name = name or draw.choice(RECIPIENTS[written.lang])
-    address = address or f"{name.lower().replace(' ', '.')}@hollerbach.example"
+    address = address or f"{_local_part(name)}@hollerbach.example"
     domain = sender.rpartition("@")[2]
     lines = [_signature(written.signer, draw)] if written.signer else []
     lines += [
@@ -93,6 +106,12 @@ def _identity(written: "Written", draw: random.Random) -> list[str]:
         host = written.signer or domain
         lines.append(f"List-Unsubscribe: <https://{host}/u/{draw.getrandbits(40):x}>")
     return lines
+
+
+def _local_part(name: str) -> str:
+    """Write a name as an ASCII local part; a name in another script gets a number, as many sites do it."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return ".".join(plain.split()) or f"m{sum(map(ord, name)) % 10_000:04d}"
 
 
 def _signature(domain: str, draw: random.Random) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from model.labels import Label
-from training.letter import compose
+from training.letter import RECIPIENTS, compose
 
 __all__ = [
     "DECLARABLE",
@@ -39,7 +39,7 @@ __all__ = [
 
 FOLDER = Path(__file__).parent / "written"
 
-LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
+LANGUAGES = tuple(RECIPIENTS)
 ROLES = ("honest", "bad")
 DECLARABLE = (
     "sender_known",
@@ -58,7 +58,7 @@ DECLARABLE = (
 """Facts that lists or authentication decide: a written message may declare only these."""
 
 _TEXT_KEYS = ("pair", "role", "label", "theme", "lang", "sender", "subject")
-_OPTIONAL_TEXT = ("sector", "reply_to", "return_path", "signer", "text", "html", "recipient", "direction")
+_OPTIONAL_TEXT = ("sector", "variant", "reply_to", "return_path", "signer", "text", "html", "recipient", "direction")
 _FLAGS = ("list_unsubscribe", "in_reply_to")
 _KEYS = frozenset((*_TEXT_KEYS, *_OPTIONAL_TEXT, *_FLAGS, "date", "attachments", "facts"))
 _HOST = re.compile(r"(?:https?://|(?<![\w.])www\.|@)([\w.-]+)", re.IGNORECASE)
@@ -81,7 +81,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One written message. `pair` joins an honest message and its bad twin; a split never parts a pair."""
+    """One written message. `pair` joins honest messages and their bad twins; a split never parts a pair.
+
+    `variant` tells messages of one pair, role and label apart.
+    """
 
     author: str
     pair: str
@@ -93,6 +96,7 @@ class Written:
     subject: str
     date: datetime
     sector: str = ""
+    variant: str = ""
     direction: str = "inbound"
     recipient: str = ""
     reply_to: str = ""
@@ -107,8 +111,8 @@ class Written:
 
     @property
     def key(self) -> str:
-        """Name of this message within the set: author, pair, role and label."""
-        return f"{self.author}/{self.pair}/{self.role}-{self.label}"
+        """Name of this message within the set: author, pair, role, label, and variant if there are several."""
+        return f"{self.author}/{self.pair}/{self.role}-{self.label}" + (f"-{self.variant}" if self.variant else "")
 
 
 def load(folder: Path = FOLDER) -> tuple[Written, ...]:

@@ -85,13 +85,15 @@ class ByteSink:
             writer.transport.abort()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:  # noqa: C901
-        async def say(line: str, default: str) -> str:
+        async def say(line: str, default: str, taken: Received | None = None) -> str:
             text = self.answer(line)
             if text == "":
                 raise _HangUp
             if text == STALL:
                 await asyncio.sleep(3600)
             text = default if text is None else text
+            if taken and text.startswith("2"):
+                self.received.append(taken)  # before the reply: who waits for that may look at once
             writer.write(text.encode() + b"\r\n")
             await writer.drain()
             return text
@@ -125,8 +127,7 @@ class ByteSink:
                         continue
                     current.wire = await self._message(reader)
                     await asyncio.sleep(self.delay)
-                    if (await say("BODY", f"250 2.0.0 Ok: queued as SINK{len(self.received)}")).startswith("2"):
-                        self.received.append(current)
+                    await say("BODY", f"250 2.0.0 Ok: queued as SINK{len(self.received)}", current)
                     current = Received("", [], b"")
                 case "QUIT":
                     await say(line, "221 2.0.0 Bye")

@@ -193,7 +193,8 @@ def _sets(
     if corpora is not None and (not wanted or SITE in wanted):  # the largest: read only where it is asked for
         parts[SITE] = _late_site(settings, corpora, tell)
     held = set(record.get("held_out_pairs", ()))
-    own = [e for e in (*material.calibration, *material.train) if e.archive == WRITTEN and e.group in held]
+    every = (*material.held, *material.calibration, *material.train)
+    own = [e for e in every if e.archive == WRITTEN and e.group in held]
     if own:
         parts[WRITTEN] = own
     for name in sorted(parts, key=lambda n: (n != HOUSEHOLD, n != WRITTEN, n != SITE, n)):

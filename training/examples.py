@@ -6,8 +6,9 @@ kind of bad mail comes from rows that somebody read and from the written set.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from model.facts import Facts
 from model.labels import BAD, Label
@@ -24,7 +25,11 @@ WRITTEN = "written"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A labelled message. `kind` is None for ham, and for bad mail whose kind nobody told."""
+    """A labelled message. `kind` is None for ham, and for bad mail whose kind nobody told.
+
+    `sender` is what intervals are counted by (see `Seen`); `held` says why a written message is never trained on,
+    empty if it may be. `sector` and `theme` are the written set's own.
+    """
 
     key: str
     archive: str
@@ -40,6 +45,10 @@ class Example:
     document: Document
     facts: Facts
     weight: float = 1.0
+    sender: str = ""
+    sector: str = ""
+    theme: str = ""
+    held: str = ""
 
 
 def pick_rows(rows: Iterable[Row], split: str, caps: dict[str, int], seed: int) -> list[Row]:
@@ -86,6 +95,7 @@ def of_rows(
                 lang=row.lang,
                 document=seen.document,
                 facts=seen.facts,
+                sender=seen.sender,
             )
         )
         if len(found) % 1000 == 0:
@@ -106,8 +116,13 @@ def trusted_kind(row: Row) -> Label | None:
     return None
 
 
-def of_written(messages: Sequence[Written], reader: Reader, seed: int) -> list[Example]:
-    """Compose and read the written set. Its pairs are its groups. Raises WrittenError where one is unreadable."""
+def of_written(
+    messages: Sequence[Written], reader: Reader, seed: int, held: Mapping[str, str] = MappingProxyType({})
+) -> list[Example]:
+    """Compose and read the written set. Its pairs are its groups. Raises WrittenError where one is unreadable.
+
+    `held`: reason why a pair, by its group's name, is kept out of training (`training.holdout`).
+    """
     seen = list(reader.read(Raw(compose(m, seed), m.facts) for m in messages))
     if faults := [f"{m.key}: {s.fault}" for m, s in zip(messages, seen, strict=True) if s.fault]:
         raise WrittenError("\n".join(faults))
@@ -117,7 +132,7 @@ def of_written(messages: Sequence[Written], reader: Reader, seed: int) -> list[E
             archive=WRITTEN,
             source=m.author,
             split="train",
-            group=f"{m.author}/{m.pair}",
+            group=m.group,
             bad=m.label is not Label.HAM,
             kind=None if m.label is Label.HAM else m.label,
             read=True,
@@ -126,6 +141,10 @@ def of_written(messages: Sequence[Written], reader: Reader, seed: int) -> list[E
             lang=m.lang,
             document=s.document,
             facts=s.facts,
+            sender=s.sender,
+            sector=m.sector,
+            theme=m.theme,
+            held=held.get(m.group, ""),
         )
         for m, s in zip(messages, seen, strict=True)
     ]

@@ -4,7 +4,7 @@ Without outside collections the written set is all there is, and the report says
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.domains import DomainLists
@@ -18,8 +18,9 @@ from training.examples import (
     set_apart,
     weighed,
 )
+from training.holdout import reasons
 from training.reading import Reader
-from training.settings import DataSettings, TrainSettings
+from training.settings import HeldOut, TrainSettings
 from training.written import FOLDER, Written
 from training.written import load as load_written
 
@@ -32,13 +33,17 @@ class DataError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a run works with. `site` is used for its facts alone; `dev` only to keep clear of it, and to measure."""
+    """What a run works with. `site` is used for its facts alone; `dev` only to keep clear of it, and to measure.
+
+    `held` is the part of the written set that is only measured; each message says why (`Example.held`).
+    """
 
     train: list[Example]
     calibration: list[Example]
     dev: list[Example]
     site: list[Example]
     notes: tuple[str, ...]
+    held: list[Example] = field(default_factory=list)
 
     @property
     def outside(self) -> bool:
@@ -51,11 +56,12 @@ def gather(
 ) -> Material:
     """Read, weigh, decontaminate and part. Raises CorporaError, WrittenError or DataError.
 
-    `hold_out_author` keeps everything that one author of the written set wrote out of training.
+    `hold_out_author` holds out everything of one more author of the written set.
     """
     messages = load_written(written)
+    held = reasons(messages, _held_out(settings.data.held_out, messages, hold_out_author))
     with Reader(settings.cache, DomainLists.load()) as reader:
-        own = weighed(of_written(messages, reader, settings.data.seed), settings.data)
+        own = weighed(of_written(messages, reader, settings.data.seed, held), settings.data)
         rows, dev, site = _outside(settings, corpora, reader, tell)
     notes: list[str] = []
     clean = decontaminated(rows, dev, settings.data.near_duplicate)
@@ -65,8 +71,10 @@ def gather(
             f"mail (Jaccard ≥ {settings.data.near_duplicate}) and are left out"
         )
     kept, apart = set_apart(clean, settings.data.calibration_share, settings.data.seed)
-    own_kept, own_apart = _written_parts(own, messages, settings.data, hold_out_author)
-    material = Material(kept + own_kept, apart + own_apart, dev, site, tuple(notes))
+    ours = [e for e in own if not e.held]
+    own_kept, own_apart = set_apart(ours, settings.data.calibration_share, settings.data.seed)
+    only_measured = [e for e in own if e.held]
+    material = Material(kept + own_kept, apart + own_apart, dev, site, tuple(notes), only_measured)
     for note in notes:
         tell(note)
     _enough(material.train, settings.data.smallest_class)
@@ -87,15 +95,10 @@ def _outside(
     return weighed(train, settings.data), dev, of_rows(opened, early, reader, tell)
 
 
-def _written_parts(
-    own: Sequence[Example], messages: Sequence[Written], settings: DataSettings, author: str
-) -> tuple[list[Example], list[Example]]:
-    """Keep whole pairs back, or a whole author."""
+def _held_out(settings: HeldOut, messages: Sequence[Written], author: str) -> HeldOut:
     if author and author not in {m.author for m in messages}:
         raise DataError(f"the written set has no author {author!r}")
-    if author:
-        return [e for e in own if e.source != author], [e for e in own if e.source == author]
-    return set_apart(own, settings.calibration_share, settings.seed)
+    return settings.model_copy(update={"authors": (*settings.authors, author)}) if author else settings
 
 
 def _enough(train: Sequence[Example], smallest: int) -> None:

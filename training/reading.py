@@ -23,13 +23,16 @@ from model.extracted import Extracted, Limits
 from model.facts import Facts, Site, facts
 from model.mail import Client, Envelope, RawMessage, Recipient
 from model.normalise import Document, normalise
+from model.sender_facts import author
 
 WORKERS = 2
 """Extraction children at once: training shares the machine."""
 TIMEOUT = 20.0
 """Seconds for one message; the child's own limits are shorter."""
 _AHEAD = 64
-_SERVING = ("bundle", "child", "encode", "policy", "score", "screen", "verdict", "labels", "mail")
+_FORMAT = b"2"
+"""Of the cached values."""
+_SERVING = ("bundle", "child", "encode", "policy", "score", "screen", "shelf", "verdict", "labels", "mail")
 """Modules of `model` that have no say in what is read out of a message."""
 
 COLLECTION = Site(trusted_authserv_ids=frozenset({"*"}), own_domains=frozenset(), known_correspondents=frozenset())
@@ -38,11 +41,16 @@ COLLECTION = Site(trusted_authserv_ids=frozenset({"*"}), own_domains=frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What serving would have made of a message; `fault` says why it could not, and then the rest is empty."""
+    """What serving would have made of a message; `fault` says why it could not, and then the rest is empty.
+
+    `sender` is the registrable domain of From, or the whole address where a domain is shared by strangers (free
+    mail): what intervals and certificates are counted by. Empty where From names nobody, or several.
+    """
 
     document: Document
     facts: Facts
     fault: str = ""
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,7 @@ class Reader:
         found = facts(extracted, envelope_of(extracted), COLLECTION, self._lists)
         if raw.declared:
             found = replace(found, **raw.declared)
-        return Seen(normalise(extracted, found, self._lists), found)
+        return Seen(normalise(extracted, found, self._lists), found, "", sender_of(extracted, self._lists))
 
     def _extractor(self) -> Extractor:
         if not hasattr(self._own, "extractor"):
@@ -121,6 +129,13 @@ class Reader:
             self._extractors.append(self._own.extractor)
         mine: Extractor = self._own.extractor
         return mine
+
+
+def sender_of(extracted: Extracted, lists: DomainLists) -> str:
+    """Return whom a message counts for: its From's registrable domain, or the address itself at a shared domain."""
+    who = author(extracted, lists)
+    shared = who.organisation and (lists.free_mail(who.organisation) or lists.shared(who.domain))
+    return who.address.address.lower() if shared else who.organisation
 
 
 def envelope_of(extracted: Extracted) -> Envelope:
@@ -133,7 +148,7 @@ def envelope_of(extracted: Extracted) -> Envelope:
 def fingerprint() -> str:
     """Hash of the code and the lists that decide what is seen of a message."""
     folder = Path(model.__path__[0])
-    total = hashlib.sha256()
+    total = hashlib.sha256(_FORMAT)
     for path in sorted(folder.glob("*.py")):
         if path.stem not in _SERVING:
             total.update(path.read_bytes())
@@ -154,4 +169,5 @@ def _unpacked(value: bytes) -> Seen:
         Document(document["subject"], tuple(document["fact_tokens"]), document["body"], tuple(document["hosts"])),
         Facts(**data["facts"]),
         data["fault"],
+        data["sender"],
     )

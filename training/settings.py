@@ -53,8 +53,31 @@ def _caps() -> dict[str, int]:
     }
 
 
+class HeldOut(_Section):
+    """What of the written set is only ever measured: never trained, never calibrated on."""
+
+    authors: tuple[str, ...] = ("b",)
+    """One hand in six languages: its manner must not help."""
+    languages: tuple[str, ...] = ("da", "tr")
+    """A near relative of languages that are trained on, and one that is far from all."""
+    sectors: tuple[str, ...] = (
+        "travel",
+        "insurance",
+        "recruiting",
+        "gambling",
+        "charity",
+        "telecom",
+        "school",
+        "notary",
+    )
+    senders: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the remaining senders, each with all of its mail."""
+
+
 class DataSettings(_Section):
     """What is trained on."""
+
+    held_out: HeldOut = Field(default_factory=HeldOut)
 
     caps: dict[str, int] = Field(default_factory=_caps)
     commercial: tuple[str, ...] = (

@@ -251,12 +251,12 @@ def _goldens(scorer: Scorer, material: Material) -> tuple[Golden, ...]:
 
 def record_of(settings: TrainSettings, material: Material, parity: Parity) -> dict[str, Any]:
     """Return the manifest's `training` table: how the model came to be."""
-    held = {e.group for e in material.calibration if e.archive == WRITTEN}
     return {
         "settings": settings.model_dump(mode="json", exclude={"cache"}),
         "messages": {"train": len(material.train), "calibration": len(material.calibration)},
         "outside_collections": material.outside,
-        "held_out_pairs": sorted(held),
+        "held_out_pairs": sorted({e.group for e in material.held}),
+        "calibration_pairs": sorted({e.group for e in material.calibration if e.archive == WRITTEN}),
         "notes": list(material.notes),
         "parity": {"same": parity.same, "n": parity.n, "worst_logit": round(parity.worst, 4)},
     }

@@ -110,6 +110,11 @@ class Written:
     facts: dict[str, bool] = field(default_factory=dict)
 
     @property
+    def group(self) -> str:
+        """Name of the pair within the set: a split never parts it."""
+        return f"{self.author}/{self.pair}"
+
+    @property
     def key(self) -> str:
         """Name of this message within the set: author, pair, role, label, and variant if there are several."""
         return f"{self.author}/{self.pair}/{self.role}-{self.label}" + (f"-{self.variant}" if self.variant else "")

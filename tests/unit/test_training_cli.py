@@ -82,16 +82,27 @@ def test_too_few_of_a_class_is_said_with_the_count(tmp_path: Path) -> None:
 
 
 def test_without_collections_the_written_set_parts_by_pair(tmp_path: Path) -> None:
-    """Both sides of a pair are on the same side of the split, and a held-out author is wholly out."""
+    """Both sides of a pair are on the same side of the split, and what is held out is held out whole."""
     settings = TrainSettings(cache=tmp_path / "cache")
 
     found = gather(settings, None, lambda _: None)
-    by_author = gather(settings, None, lambda _: None, hold_out_author="b")
+    trained = (*found.train, *found.calibration)
 
     assert not {e.group for e in found.train} & {e.group for e in found.calibration}
+    assert not {e.group for e in found.held} & {e.group for e in trained}
     assert not found.outside
-    assert {e.source for e in by_author.calibration} == {"b"}
-    assert "b" not in {e.source for e in by_author.train}
+    assert {e.source for e in found.held if e.held.startswith("author")} == set(settings.data.held_out.authors)
+    assert not {e.source for e in trained} & set(settings.data.held_out.authors)
+    assert not {e.sector for e in trained} & set(settings.data.held_out.sectors)
+    assert not {e.lang for e in trained} & set(settings.data.held_out.languages)
+
+
+def test_one_more_author_can_be_held_out(tmp_path: Path) -> None:
+    settings = TrainSettings(cache=tmp_path / "cache")
+
+    found = gather(settings, None, lambda _: None, hold_out_author="c")
+
+    assert "c" not in {e.source for e in (*found.train, *found.calibration)}
 
 
 def test_evaluating_on_train_is_refused(tmp_path: Path) -> None:

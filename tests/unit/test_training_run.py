@@ -66,11 +66,11 @@ def test_a_run_writes_a_bundle_that_serves(base: Path, cache: Path, tmp_path: Pa
     assert verify(scorer) < 1e-3
     assert scorer.version.startswith("20260102-")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle"]
-    assert {e.group for e in done.material.calibration} == set(record["held_out_pairs"])
+    assert {e.group for e in done.material.held} == set(record["held_out_pairs"])
     assert not record["outside_collections"]
     report = evaluate(Bundle.open(out), record, settings(base, cache, method), None, lambda _: None)
     assert [s.name for s in report.sets] == ["written"]
-    assert report.sets[0].good == report.sets[0].bad
+    assert report.sets[0].good + report.sets[0].bad == len(done.material.held)
     assert set(report.sets[0].methods) == {"gatepost", "facts alone", "TF-IDF + LR"}
 
 

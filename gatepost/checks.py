@@ -12,9 +12,10 @@ from pathlib import Path
 from milter.endpoint import Endpoint
 from milter.next_hop import HopError, NextHop, Timeouts
 from milter.settings import ListenerSettings, Settings
-from model.bundle import DEFAULT, Bundle, BundleError
+from model.bundle import Bundle, BundleError
 from model.domains import DomainLists
 from model.filterfile import ListsError
+from model.shelf import ShelfError, resolve
 from quarantine.engine import make_engine
 from quarantine.errors import StoreError
 from quarantine.keys import load_key
@@ -57,7 +58,7 @@ class _Wrong(Exception):
 def _checked(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name, True, look())
-    except (_Wrong, BundleError, ListsError, StoreError, HopError) as error:
+    except (_Wrong, BundleError, ShelfError, ListsError, StoreError, HopError) as error:
         return Check(name, False, str(error))
     except Exception as error:  # noqa: BLE001 - a check that breaks is wrong, and the others still run
         return Check(name, False, f"{type(error).__name__}: {error}")
@@ -76,7 +77,7 @@ def _model(settings: Settings) -> str:
     from model.score import Scorer, verify  # onnxruntime: only once it is needed
 
     begun = time.monotonic()
-    bundle = Bundle.open(Path(settings.model.path) if settings.model.path else DEFAULT)
+    bundle = Bundle.open(resolve(settings.model))
     worst = verify(Scorer(bundle))
     took = time.monotonic() - begun
     return (f"{bundle.version}: {len(bundle.files)} hashes right, {len(bundle.goldens)} golden scores within "

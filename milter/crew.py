@@ -71,11 +71,15 @@ class Worker:
 
 @dataclass(eq=False)
 class Generation:
-    """Workers that were started with the same settings and model."""
+    """Workers that were started with the same settings and model.
+
+    `bundle` is the folder that all of them load, also those that replace a dead one after the pointer moved on.
+    """
 
     number: int
     settings: Settings
     sockets: Mapping[str, socket.socket]
+    bundle: str
     workers: list[Worker] = field(default_factory=list)
     model: str = ""
 
@@ -119,7 +123,8 @@ class Crew:
         ready.add_done_callback(_looked_at)
         worker = Worker(process, await Channel.over(ours), ready, self._clock())
         generation.workers.append(worker)
-        settings = generation.settings.model_dump(mode="json")
+        settings = generation.settings.model_dump(mode="json", include=set(Settings.model_fields))
+        settings["model"]["path"] = generation.bundle
         worker.channel.send("start", settings=settings, listening=listening, generation=generation.number)
         if go:
             worker.go()

@@ -107,6 +107,9 @@ class Totals:
         self.deaths = Counter("gatepost_worker_deaths", "workers that died unasked", registry=self.registry)
         self.reloads = Counter("gatepost_reloads", "reloads by outcome", ["outcome"], registry=self.registry)
         self.model = Gauge("gatepost_model_info", "the model that serves", ["version"], registry=self.registry)
+        self.model_refused = Gauge("gatepost_model_refused",
+                                   "1 while a promoted model was refused and the old one serves",
+                                   registry=self.registry)
         self._by_worker: dict[int, dict[str, int]] = {}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

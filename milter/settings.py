@@ -286,7 +286,15 @@ class SiteSettings(Table):
 class ModelSettings(Table):
     """[model]: the model that scores mail."""
 
-    path: str = Field(default="", description="folder of a model bundle; empty is the one that ships with Gatepost")
+    path: str = Field(
+        default="",
+        description="folder of a model bundle that serves whatever is promoted; empty is the store's current one",
+    )
+    store: Path = Field(
+        default=Path("/var/lib/gatepost/models"),
+        description="folder that gatepost model promote and rollback work in; while nothing is promoted there, the "
+        "model that ships with Gatepost serves",
+    )
 
 
 class LogSettings(Table):

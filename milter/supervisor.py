@@ -3,6 +3,7 @@
     start    bind → become `user` → migrate → workers → every worker ready → READY
     SIGHUP   read settings → bind what is new → one new worker passes its self-test → the rest → the old ones
              drain. Whatever fails on the way, the old generation goes on as if nothing had been asked.
+    pointer  `gatepost model` set another current model: the same exchange, with the settings in use
     SIGTERM  drain, at most `drain_seconds`; then, or at a second signal, kill
     death    of a worker: a new one, at once, and more slowly if they keep dying young
 
@@ -18,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from milter import model_watch
 from milter.crew import Crew, Generation, Worker, WorkerRefused
 from milter.endpoint import Endpoint
 from milter.events import LogEvents, log_key
@@ -29,6 +31,7 @@ from milter.notify import notify, reloading
 from milter.ports import Ports
 from milter.prepare import StartError, check_writable, drop_privileges, make_folders, take_lock
 from milter.settings import Settings
+from model.shelf import ShelfError
 from quarantine.errors import StoreError
 
 if TYPE_CHECKING:  # it brings the database with it, which need not be there before the workers are on their way
@@ -63,7 +66,9 @@ class Supervisor:
         self._health = HealthServer(self._metrics, self._state)
         self._housekeeper: Housekeeper | None = None
         self._stop = asyncio.Event()
-        self._hangup = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._reread = False
+        self._watch = model_watch.ModelWatch()
         self._signals = 0
         self._young_deaths = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -73,13 +78,13 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop, number)
-        loop.add_signal_handler(signal.SIGHUP, self._hangup.set)
+        loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload)
         try:
             await self._unless_stopped(self._start())
             while not self._stop.is_set():
-                await self._unless_stopped(self._hangup.wait())
-                if self._hangup.is_set():
-                    self._hangup.clear()
+                await self._unless_stopped(self._wake.wait())
+                if self._wake.is_set():
+                    self._wake.clear()
                     await self._unless_stopped(self._reload())
         finally:
             await self._shut_down()
@@ -91,6 +96,19 @@ class Supervisor:
             self._events.note("warning", "killing", signal=signal.Signals(number).name)
             for worker in self._workers():
                 worker.kill()
+
+    def _asked_to_reload(self) -> None:
+        self._reread = True
+        self._wake.set()
+
+    async def _watch_model(self) -> None:
+        """Have another model loaded when the pointer was set."""
+        while True:
+            await asyncio.sleep(model_watch.INTERVAL)
+            current = self._current
+            if current is not None and self._watch.due(self._settings.model, current.bundle):
+                self._wake.set()
+            self._totals.model_refused.set(bool(self._watch.refused))
 
     async def _unless_stopped(self, work: Awaitable[object]) -> None:
         """Wait for `work`, or give it up when we are asked to stop."""
@@ -121,16 +139,15 @@ class Supervisor:
         check_writable(settings.gateway)
         self._events = self._log(settings)
         await self._open_health(settings)
-        generation = self._new_generation(settings)
-        self._current = generation
         try:
+            self._current = generation = self._new_generation(settings)
             workers = [await self._crew.start(generation, go=False) for _ in range(settings.gateway.worker_count)]
             await asyncio.to_thread(_migrate, settings)
             for worker in workers:
                 worker.go()
             async with asyncio.timeout(READY_LIMIT):
                 versions = await asyncio.gather(*(worker.ready for worker in workers))
-        except (StoreError, WorkerRefused) as error:
+        except (ShelfError, StoreError, WorkerRefused) as error:
             raise StartError(str(error)) from None
         except TimeoutError:
             raise StartError(f"the workers were not ready after {READY_LIMIT:.0f} seconds; see the log") from None
@@ -140,6 +157,7 @@ class Supervisor:
         await self._fill(generation)  # a worker may have died since it was ready, while others were not yet
         self._housekeeper = _housekeeper(lambda: self._settings, self._note)
         self._housekeeper.start()
+        self._later(self._watch_model())
         notify(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={len(workers)} workers, model {versions[0]}")
         took = round(time.monotonic() - begun, 3)
         self._events.note("info", "ready", workers=len(workers), model=versions[0], seconds=took)
@@ -163,7 +181,7 @@ class Supervisor:
 
     def _new_generation(self, settings: Settings) -> Generation:
         number = self._generations[-1].number + 1 if self._generations else 1
-        generation = Generation(number, settings, self._ports.of(settings))
+        generation = Generation(number, settings, self._ports.of(settings), self._watch.wanted(settings.model))
         self._generations.append(generation)
         return generation
 
@@ -180,8 +198,10 @@ class Supervisor:
         self._events.note("info", "reload-started")
         before = self._ports.places
         generation: Generation | None = None
+        # a switch of the model takes nothing else with it: the file may be half written, or not meant to count yet
+        read, self._reread = self._read if self._reread else (lambda: self._settings), False
         try:
-            settings = self._read()
+            settings = read()
             self._ports.bind(settings.listener)
             await asyncio.to_thread(_migrate, settings)
             generation = self._new_generation(settings)
@@ -192,11 +212,19 @@ class Supervisor:
             self._abandon(generation, before)
             self._totals.reloads.labels("refused").inc()
             why = str(error) or type(error).__name__
+            self._refused(generation, error, why)
             self._events.note("error", "reload-refused", error=why, kept="the settings and the model in use")
         else:
             self._totals.reloads.labels("done").inc()
+            self._watch.refused = ""
             self._events.note("info", "reload-done", generation=generation.number, model=generation.model)
         notify("READY=1")
+
+    def _refused(self, generation: Generation | None, error: Exception, why: str) -> None:
+        """Remember that it was the model that could not be had, for health and metrics."""
+        other = generation is not None and self._current is not None and generation.bundle != self._current.bundle
+        if other or isinstance(error, ShelfError):
+            self._watch.refused = why
 
     async def _exchange(self, generation: Generation) -> None:
         """Bring the new generation up and send the old one home. Raises before anything of the old is touched."""
@@ -335,6 +363,8 @@ class Supervisor:
             "workers": {"ready": serving, "wanted": self._settings.gateway.worker_count},
             "generation": current.number if current else 0,
             "model": current.model if current else "",
+            "bundle": current.bundle if current else "",
+            "refused": self._watch.refused,
         }
 
     def _metrics(self) -> bytes:

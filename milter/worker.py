@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from milter.channel import Channel
@@ -24,7 +23,7 @@ from milter.listen import Acceptor, Room
 from milter.log_pipe import STDERR
 from milter.metrics import INTERVAL, WorkerMetrics
 from milter.settings import Settings
-from model.bundle import DEFAULT, Bundle, BundleError
+from model.bundle import Bundle, BundleError
 from model.child import ExtractionFailed, Extractor
 from model.domains import DomainLists
 from model.extracted import Limits
@@ -33,6 +32,7 @@ from model.filterfile import ListsError
 from model.mail import RawMessage
 from model.score import Scorer, ScoringFailed, verify
 from model.screen import Screener
+from model.shelf import ShelfError, resolve
 from quarantine.errors import StoreError
 from quarantine.store import Store, utc_now
 
@@ -75,11 +75,11 @@ def _tools(settings: Settings, extractor: Extractor) -> Tools:
     with contextlib.suppress(OSError):  # the self-test below tries again, and says so
         extractor.start()  # its interpreter starts while the model loads
     try:
-        bundle = Bundle.open(Path(settings.model.path) if settings.model.path else DEFAULT)
+        bundle = Bundle.open(resolve(settings.model))
         scorer = Scorer(bundle)
         verify(scorer, most=GOLDENS)
         lists = DomainLists.load()
-    except (BundleError, ScoringFailed, ListsError) as error:
+    except (BundleError, ShelfError, ScoringFailed, ListsError) as error:
         raise Refused(str(error)) from error
     try:
         with RawMessage.of(HELLO) as hello:

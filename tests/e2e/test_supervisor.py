@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from serving import PATIENCE, Serving, copy_of_model, serving, until
+from serving import MODEL, PATIENCE, Serving, copy_of_model, serving, until
+
+from model.bundle import DEFAULT
 
 
 def alive(pid: int) -> bool:
@@ -68,7 +70,8 @@ class TestServing:
             assert status == 200
             assert 'gatepost_workers{state="ready"} 2.0' in page
             model = it.events("ready")[0]["model"]
-            wanted = {"ok": True, "workers": {"ready": 2, "wanted": 2}, "generation": 1, "model": model}
+            wanted = {"ok": True, "workers": {"ready": 2, "wanted": 2}, "generation": 1, "model": model,
+                      "bundle": MODEL or str(DEFAULT), "refused": ""}
             assert it.health() == wanted
             assert it.get("/else")[0] == 404
             assert (tmp_path / "in.sock").stat().st_mode & 0o777 == 0o660

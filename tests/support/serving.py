@@ -101,7 +101,8 @@ class Serving:
                       f'next_hop = "{self.sink.address}"', f'stage = "{self.stage}"']  # fmt: skip
         lines += ["[quarantine]", f'url = "sqlite:///{self.folder}/state/quarantine.db"',
                   f'key_file = "{self.folder}/state/quarantine.key"']  # fmt: skip
-        lines += ["[metrics]", f'listen = "127.0.0.1:{self.metrics_port}"', "[model]", f'path = "{self.model}"']
+        lines += ["[metrics]", f'listen = "127.0.0.1:{self.metrics_port}"', "[model]", f'path = "{self.model}"',
+                  f'store = "{self.folder}/models"']
         lines.append(self.extra)
         self.config.write_text("\n".join(lines) + "\n")
 

@@ -16,11 +16,13 @@ import click
 from gatepost.config import DEFAULT_PATH, find, load
 from milter.policies import own_thresholds, policy_of
 from milter.settings import PolicySettings, Settings
+from model.bundle import DEFAULT
 from model.domains import DomainLists
 from model.mail import Direction, Envelope, Mail, RawMessage, Recipient
 from model.normalise import Document, normalise
 from model.policy import decide
 from model.screen import Screener, Screening
+from model.shelf import ShelfError, resolve
 from model.verdict import Verdict
 
 TIMEOUT = 60.0
@@ -48,14 +50,25 @@ def settings_for(config: Path | None) -> Settings:
     try:
         path.lstat()
     except FileNotFoundError:
-        return Settings()
+        return _defaults()
     except PermissionError:
         pass
     click.echo(f"{path}: this account may not read it; the defaults are used", err=True)
-    return Settings()
+    return _defaults()
 
 
-def _policy(settings: Settings, direction: Direction) -> PolicySettings:
+def _defaults() -> Settings:
+    """Return the defaults; where this account may not look into the default model store, with the shipped model."""
+    settings = Settings()
+    try:
+        resolve(settings.model)
+    except ShelfError as error:
+        click.echo(f"{error}; the shipped model is used", err=True)
+        return settings.model_copy(update={"model": settings.model.model_copy(update={"path": str(DEFAULT)})})
+    return settings
+
+
+def policy_settings(settings: Settings, direction: Direction) -> PolicySettings:
     """Return the policy of the first listener of that direction."""
     found = (settings.policy_of(listener) for listener in settings.listener if listener.direction is direction)
     return next(found, None) or settings.policy.get("default") or PolicySettings()
@@ -90,7 +103,8 @@ class Bench:
         self._spare = [first]
         self._made.append(first)
         self.bundle = first.bundle
-        self.policy = policy_of(_policy(settings, direction), own_thresholds(first.bundle.thresholds, direction))
+        own = own_thresholds(first.bundle.thresholds, direction)
+        self.policy = policy_of(policy_settings(settings, direction), own)
 
     def __enter__(self) -> Self:
         return self

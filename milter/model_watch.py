@@ -6,7 +6,7 @@ is asked for.
 """
 
 from milter.settings import ModelSettings
-from model.shelf import ShelfError, pointer_mark, resolve
+from model.shelf import ShelfError, pointer_mark, pointer_text, resolve
 
 INTERVAL = 2.0
 """Seconds between two looks at the pointer: one readlink each."""
@@ -19,9 +19,15 @@ class ModelWatch:
         self._tried: tuple[int, int, int] | None = None
         self.refused = ""
 
+    @property
+    def pointer(self) -> str:
+        """Which setting of the pointer was last tried, as `pointer_text` writes it."""
+        return pointer_text(self._tried or (0, 0, 0))
+
     def wanted(self, choice: ModelSettings) -> str:
         """Return the folder of the bundle to serve, and take the pointer as tried. Raises ShelfError."""
         self._tried = pointer_mark(choice.store)  # before it is read: a change in between is seen next time
+        self.refused = ""
         return str(resolve(choice))
 
     def due(self, choice: ModelSettings, serving: str) -> bool:
@@ -33,5 +39,4 @@ class ModelWatch:
                 return True
         except ShelfError:
             return True  # trying it says what is wrong
-        self.refused = ""
         return False

@@ -216,7 +216,6 @@ class Supervisor:
             self._events.note("error", "reload-refused", error=why, kept="the settings and the model in use")
         else:
             self._totals.reloads.labels("done").inc()
-            self._watch.refused = ""
             self._events.note("info", "reload-done", generation=generation.number, model=generation.model)
         notify("READY=1")
 
@@ -364,6 +363,7 @@ class Supervisor:
             "generation": current.number if current else 0,
             "model": current.model if current else "",
             "bundle": current.bundle if current else "",
+            "pointer": self._watch.pointer,
             "refused": self._watch.refused,
         }
 

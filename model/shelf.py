@@ -222,6 +222,11 @@ def pointer_mark(root: Path) -> tuple[int, int, int]:
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
+def pointer_text(mark: tuple[int, int, int]) -> str:
+    """Return a mark as text, to be compared; empty for no pointer."""
+    return "-".join(f"{n:x}" for n in mark) if any(mark) else ""
+
+
 def _copy(bundle: Bundle, work: Path) -> None:
     """Copy the named files and the manifest, nothing else that may lie there; each is on disk when it returns."""
     work.mkdir(mode=0o755)

@@ -20,6 +20,14 @@ def login_uid(source: Path = _LOGIN_UID) -> int:
     return os.getuid() if uid == _UNSET else uid
 
 
+def logged_in(source: Path = _LOGIN_UID) -> bool:
+    """Tell whether somebody logged in, so that this is no timer's or service's doing."""
+    try:
+        return int(source.read_text()) != _UNSET
+    except (OSError, ValueError):
+        return False
+
+
 def reviewer() -> str:
     """Return the reviewer's account name, or `uid N` where the account is gone."""
     uid = login_uid()

@@ -33,6 +33,7 @@ from model.normalise import VERSION
 from model.score import Scorer, fuse, verify
 from training import calibrate, fusion
 from training.calibrate import CalibrationData
+from training.evaluation.trained import TrainedOn
 from training.examples import WRITTEN, Example, data_fingerprint, set_apart
 from training.export import ExportError, run, session, write_files
 from training.gather import Material, Tell, gather
@@ -115,6 +116,7 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
     tell("exporting")
     probes = [ids[0] for ids in cut(_probes(material), weights, settings.finetune)]
     fp32 = write_files(tuned, weights, folder, settings.finetune.base, settings.export, probes)
+    TrainedOn.of(e.document.text for e in (*material.train, *material.calibration)).write(folder)
     site_fit, site_apart = set_apart(material.site, settings.data.calibration_share, settings.data.seed)
     fitted = _fusion(settings, material, site_fit, tell)
     mark = data_fingerprint([*material.train, *material.calibration])

@@ -30,9 +30,9 @@ def command(
     Needs the training extra: pip install 'gatepost[train]'. Nothing is written unless everything went well.
     """
     missing_extra()
-    from training.card import card
     from training.corpora import CorporaError
-    from training.evaluate import evaluate
+    from training.evaluation.evaluate import evaluate
+    from training.evaluation.report_markdown import card
     from training.examples import WRITTEN
     from training.export import ExportError
     from training.gather import DataError

@@ -14,7 +14,8 @@ from transformers import BertConfig, BertModel
 
 from model.bundle import TOKENIZER, Bundle
 from model.score import Scorer, verify
-from training.evaluate import evaluate
+from training.evaluation.evaluate import Asked, evaluate
+from training.evaluation.methods import FACTS, GATEPOST, TFIDF
 from training.export import ExportError, quantise, run, session, to_onnx
 from training.finetune import OUTPUTS, TextModel, base_folder, padded
 from training.settings import ExportSettings, TrainSettings
@@ -68,10 +69,11 @@ def test_a_run_writes_a_bundle_that_serves(base: Path, cache: Path, tmp_path: Pa
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle"]
     assert {e.group for e in done.material.held} == set(record["held_out_pairs"])
     assert not record["outside_collections"]
-    report = evaluate(Bundle.open(out), record, settings(base, cache, method), None, lambda _: None)
+    asked = Asked(baselines=(FACTS, TFIDF))
+    report = evaluate(Bundle.open(out), record, settings(base, cache, method), None, lambda _: None, asked)
     assert [s.name for s in report.sets] == ["written"]
     assert report.sets[0].good + report.sets[0].bad == len(done.material.held)
-    assert set(report.sets[0].methods) == {"gatepost", "facts alone", "TF-IDF + LR"}
+    assert set(report.sets[0].methods) == {GATEPOST, FACTS, TFIDF}
 
 
 def test_a_failed_proof_leaves_nothing_behind(base: Path, cache: Path, tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""The report for a terminal: plain tables, the figures that decide first."""
+
+from collections.abc import Sequence
+
+from training.evaluation.figures import Figure
+from training.evaluation.methods import GATEPOST
+from training.evaluation.report import AttackFigures, Legitimate, Report, SetReport
+
+LEAST = 10
+"""Parts of a set with fewer messages of either class are left to the JSON report."""
+
+
+def render(report: Report) -> str:
+    """Return the report as text."""
+    blocks = [_head(report), *(_set(s) for s in report.sets), _legitimate(report.legitimate)]
+    if report.robustness:
+        blocks.append(_robustness(report.robustness))
+    blocks.append("\n".join(f"note: {note}" for note in report.notes))
+    return "\n\n".join(b for b in blocks if b)
+
+
+def percent(figure: Figure) -> str:
+    """Return a share as percent with its interval."""
+    if not figure.known:
+        return "–"
+    return f"{figure.value:.1%} [{figure.low:.1%}, {figure.high:.1%}]"
+
+
+def number(figure: Figure) -> str:
+    """Return a figure with its interval."""
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]" if figure.known else "–"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Set rows in columns as wide as their widest cell; the first row is the heading."""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _head(report: Report) -> str:
+    speed = report.speed
+    lines = [
+        f"model {report.model}: hold from {report.hold}, quarantine from {report.quarantine}",
+        f"speed: {speed.p50:.1f} ms in the scorer (p99 {speed.p99:.1f}, n={speed.n}, not scored: {speed.failed})",
+        "Shares with 95 % intervals by sender; kept = held or quarantined.",
+    ]
+    if report.against:
+        lines.insert(1, f"compared with {report.against} on the same messages")
+    return "\n".join(lines)
+
+
+def _set(found: SetReport) -> str:
+    sides = (
+        f"{found.good} legitimate ({found.good_senders} senders)",
+        f"{found.bad} bad ({found.bad_senders} senders)",
+    )
+    lines = [f"== {found.name}: {', '.join(sides)}; {found.taken}"]
+    rows = [("method", "AUC", "caught at 2 % kept", "caught", "legitimate kept")]
+    rows += [
+        (name, number(m.auc), percent(m.caught_at_budget), percent(m.caught), percent(m.false_positives))
+        for name, m in found.methods.items()
+    ]
+    lines.append(columns(rows))
+    own = found.legitimate
+    if own.kept.n:
+        lines.append(
+            f"legitimate: held {percent(own.held)}, quarantined {percent(own.quarantined)}; kept, per sender: "
+            f"{own.certificate}"
+        )
+    if found.recall_at:
+        told = ", ".join(f"{percent(f)} at {rate:.2%}" for rate, f in found.recall_at.items())
+        lines.append(f"caught at the false-positive rates that n supports: {told}")
+    if found.good and found.bad:
+        lines += [_band(found), _calibration(found)]
+    lines += [_classes(found), _parts(found), _steps(found), _against(found)]
+    return "\n".join(line for line in lines if line)
+
+
+def _band(found: SetReport) -> str:
+    b = found.band
+    return (
+        f"review band {b.hold}–{b.quarantine}: decided without a person {percent(b.automatic)}, wrong of these "
+        f"{percent(b.wrong)}; bad delivered {percent(b.missed)}, legitimate quarantined {percent(b.kept_ham)}; to a "
+        f"person {percent(b.to_person)}, of it legitimate {percent(b.ham_in_band)}"
+    )
+
+
+def _calibration(found: SetReport) -> str:
+    told = found.reliability
+    return f"calibration error {told.error:.3f} ({len(told.bins)} bins of equal weight, {told.prior:.0%} bad)"
+
+
+def _classes(found: SetReport) -> str:
+    if len(found.classes) < 2:
+        return ""
+    rows = [("class", "precision", "recall", "F1", "n")]
+    rows += [
+        (name, percent(c.precision), percent(c.recall), number(c.f1), str(c.recall.n))
+        for name, c in found.classes.items()
+    ]
+    return f"{columns(rows)}\nmacro F1 {number(found.macro_f1)}"
+
+
+def _parts(found: SetReport) -> str:
+    blocks = []
+    for by, parts in found.parts.items():
+        some = {k: p for k, p in parts.items() if max(p.caught.n, p.false_positives.n) >= LEAST}
+        if len(parts) > 1 and some:
+            rows = [(by, "caught", "n", "legitimate kept", "n")]
+            rows += [
+                (k, percent(p.caught), str(p.caught.n), percent(p.false_positives), str(p.false_positives.n))
+                for k, p in some.items()
+            ]
+            blocks.append(columns(rows))
+    return "\n".join(blocks)
+
+
+def _steps(found: SetReport) -> str:
+    if not (found.good and found.bad):
+        return ""
+    rows = [("threshold", "caught", "legitimate kept")]
+    rows += [(f"{s.threshold:g}", percent(s.caught), percent(s.kept_ham)) for s in found.steps]
+    return columns(rows)
+
+
+def _against(found: SetReport) -> str:
+    if found.against is None:
+        return ""
+    lines = [f"against the other model: AUC {number(found.auc_against)}" if found.auc_against else ""]
+    for name, change in (("caught", found.against.caught), ("legitimate kept", found.against.false_positives)):
+        if change.difference.known:
+            lines.append(
+                f"  {name}: {change.difference.value:+.1%} [{change.difference.low:+.1%}, "
+                f"{change.difference.high:+.1%}]; only this one keeps {change.gained}, only the other {change.lost}; "
+                f"McNemar p {change.p_messages:.3f}, by sender {change.p_senders:.3f}"
+            )
+    return "\n".join(line for line in lines if line)
+
+
+def _legitimate(found: Sequence[Legitimate]) -> str:
+    if not found:
+        return ""
+    rows = [("legitimate mail, each apart", "n", "senders", "held", "quarantined", "kept", "per sender, 95 %")]
+    rows += [
+        (
+            one.name,
+            str(one.kept.n),
+            str(one.certificate.senders),
+            percent(one.held),
+            percent(one.quarantined),
+            percent(one.kept),
+            f"≤ {one.certificate.bound:.1%}",
+        )
+        for one in found
+    ]
+    return "== " + columns(rows)
+
+
+def _robustness(found: Sequence[AttackFigures]) -> str:
+    rows = [("attack", "n", "caught before", "caught after", "change", "legitimate kept, change", "not applicable")]
+    for one in found:
+        change, good = one.bad.difference, one.good.difference
+        rows.append(
+            (
+                one.name,
+                str(one.caught_after.n),
+                percent(one.caught_before),
+                percent(one.caught_after),
+                _change(change),
+                f"{_change(good)} (n={good.n})" if good.known else "–",
+                f"{one.not_applicable}" + (f", {one.failed} unreadable" if one.failed else ""),
+            )
+        )
+    return "== " + columns(rows)
+
+
+def _change(figure: Figure) -> str:
+    if not figure.known:
+        return "–"
+    return f"{100 * figure.value:+.1f} [{100 * figure.low:+.1f}, {100 * figure.high:+.1f}] points"
+
+
+def headline(found: SetReport) -> str:
+    """Return one line on a set, for logs and summaries."""
+    own = found.methods[GATEPOST]
+    return f"{found.name}: AUC {number(own.auc)}, caught {percent(own.caught)}, kept {percent(own.false_positives)}"

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "quarantine": "look at, label and release what was kept",
     "model": "list, show and verify models",
     "lists": "show and refresh the offline domain lists",
+    "dataset": "collect, label and freeze the mail that models learn from",
     "train": "train a model from labelled mail",
     "evaluate": "measure a model on labelled mail",
     "demo": "run the whole way of a message on bundled mail, on loopback",

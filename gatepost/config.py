@@ -14,8 +14,8 @@ from typing import Any
 import click
 from pydantic import BaseModel, ValidationError
 
+from gatepost.settings import Settings
 from milter.contradictions import contradictions
-from milter.settings import Settings
 
 DEFAULT_PATH = Path("/etc/gatepost/config.toml")
 VARIABLE = "GATEPOST_CONFIG"

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from gatepost.config import table_of
-from milter.settings import ListenerSettings, PolicySettings, RuleSettings, Settings
+from gatepost.settings import Settings
+from milter.settings import ListenerSettings, PolicySettings, RuleSettings
 
 WIDTH = 100
 

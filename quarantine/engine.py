@@ -11,13 +11,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from quarantine.errors import StoreError, StoreFull
-from quarantine.settings import StoreSettings
 
 _WRITE = "gatepost_write"
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
@@ -27,7 +26,21 @@ _DENIED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM
 WAL_LIMIT = 64 * 1024 * 1024
 
 
-def make_engine(settings: StoreSettings) -> Engine:
+class Database(Protocol):
+    """What settings say of a database: its URL, and how many seconds a writer waits for another."""
+
+    @property
+    def url(self) -> str:
+        """The database as SQLAlchemy names it."""
+        ...
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds."""
+        ...
+
+
+def make_engine(settings: Database) -> Engine:
     """Return an engine whose connections are set up as the store needs them. Opens nothing yet."""
     engine = create_engine(
         settings.url,

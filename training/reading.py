@@ -8,8 +8,9 @@ import hashlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,12 @@ TIMEOUT = 20.0
 _AHEAD = 64
 _FORMAT = b"2"
 """Of the cached values."""
+_CACHE = "seen.sqlite"
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS seen (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS origins (key TEXT PRIMARY KEY, digest TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS origins_digest ON origins (digest)",
+)
 _SERVING = ("bundle", "child", "encode", "policy", "score", "screen", "shelf", "verdict", "labels", "mail")
 """Modules of `model` that have no say in what is read out of a message."""
 
@@ -72,9 +79,11 @@ class Reader:
         self._own = local()
         self._extractors: list[Extractor] = []
         self._pool = ThreadPoolExecutor(WORKERS)
-        self._db = sqlite3.connect(cache / "seen.sqlite", timeout=60)
+        self._db = sqlite3.connect(cache / _CACHE, timeout=60)
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("CREATE TABLE IF NOT EXISTS seen (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
+        self._db.execute("PRAGMA secure_delete=ON")
+        for table in _TABLES:
+            self._db.execute(table)
 
     def __enter__(self) -> Self:
         return self
@@ -100,12 +109,22 @@ class Reader:
             self._db.executemany(
                 "INSERT OR REPLACE INTO seen VALUES (?, ?)", [(k, _packed(seen)) for k, seen in made.items()]
             )
+            self._remember_origins(keys, batch)
             self._db.commit()
             yield from (made[k] if k in made else known[k] for k in keys)
 
     def _key(self, raw: Raw) -> str:
         declared = json.dumps(dict(raw.declared), sort_keys=True)
         return hashlib.sha256(b"\0".join((self._print.encode(), declared.encode(), raw.data))).hexdigest()
+
+    def _remember_origins(self, keys: list[str], batch: list[Raw]) -> None:
+        """Note of which message each row is, so that it can be forgotten; where all are noted nothing is written."""
+        marks = ",".join("?" * len(keys))
+        noted = {k for (k,) in self._db.execute(f"SELECT key FROM origins WHERE key IN ({marks})", keys)}  # noqa: S608 - only ?
+        self._db.executemany(
+            "INSERT OR IGNORE INTO origins VALUES (?, ?)",
+            [(k, hashlib.sha256(r.data).hexdigest()) for k, r in zip(keys, batch, strict=True) if k not in noted],
+        )
 
     def _known(self, keys: list[str]) -> dict[str, Seen]:
         marks = ",".join("?" * len(keys))
@@ -129,6 +148,41 @@ class Reader:
             self._extractors.append(self._own.extractor)
         mine: Extractor = self._own.extractor
         return mine
+
+
+def forget(cache: Path, digests: Sequence[str]) -> int:
+    """Remove what was read of these messages from a cache, and every row that does not say of which it is.
+
+    Return how many rows went; 0 where there is no cache. Raises sqlite3.Error, also where somebody else is reading.
+    """
+    if not (cache / _CACHE).exists():
+        return 0
+    with closing(sqlite3.connect(cache / _CACHE, timeout=60)) as db:
+        db.execute("PRAGMA secure_delete=ON")
+        for table in _TABLES:
+            db.execute(table)
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            gone = db.execute("DELETE FROM seen WHERE key NOT IN (SELECT key FROM origins)").rowcount
+            for digest in digests:
+                own = "SELECT key FROM origins WHERE digest = ?"
+                gone += db.execute(f"DELETE FROM seen WHERE key IN ({own})", (digest,)).rowcount  # noqa: S608 - only ?
+                db.execute("DELETE FROM origins WHERE digest = ?", (digest,))
+        busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise sqlite3.OperationalError("it is being read")
+    return gone
+
+
+def remembered(cache: Path, digest: str) -> int:
+    """Return how many rows of a cache may be of a message: its own, and those that do not say of which they are."""
+    if not (cache / _CACHE).exists():
+        return 0
+    with closing(sqlite3.connect(cache / _CACHE, timeout=60)) as db:
+        for table in _TABLES:
+            db.execute(table)
+        query = "SELECT count(*) FROM seen LEFT JOIN origins USING (key) WHERE digest IS NULL OR digest = ?"
+        return int(db.execute(query, (digest,)).fetchone()[0])
 
 
 def sender_of(extracted: Extracted, lists: DomainLists) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gatepost.config import find, load
-from milter.settings import Settings
+from gatepost.settings import Settings
 from model.safe_text import safe
 from quarantine.errors import StoreError
 from quarantine.settings import parse_span

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from gatepost.config import ConfigError, dotted, find, load, table_of
 from gatepost.example import LISTENERS, render
+from gatepost.settings import Settings
 from milter.endpoint import Endpoint
-from milter.settings import ListenerSettings, PolicySettings, RuleSettings, Settings
+from milter.settings import ListenerSettings, PolicySettings, RuleSettings
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
 MINIMAL = """

@@ -1,0 +1,35 @@
+"""`gatepost dataset`: collect, label and freeze the mail that models learn from."""
+
+from pathlib import Path
+
+import click
+
+from gatepost.commands.dataset_add import add, import_
+from gatepost.commands.dataset_common import store_options
+from gatepost.commands.dataset_forget import forget
+from gatepost.commands.dataset_look import duplicates, show, status
+from gatepost.commands.dataset_out import export, snapshot
+
+
+class _InOrder(click.Group):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names as added."""
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder)
+@store_options
+def command(config: Path | None, folder: Path | None) -> None:  # the commands look for them in their parent
+    """Collect, label and freeze the mail that models learn from.
+
+    Messages are stored once, encrypted, under the SHA-256 of their bytes: their ID, of which the first letters are
+    enough. A model is trained on a snapshot, which holds only what a person has labelled.
+
+    Exit code 1 if anything could not be done, 2 if the command line or the configuration cannot be used.
+    """
+
+
+for _sub in (add, import_, status, show, duplicates, snapshot, export, forget):
+    command.add_command(_sub)

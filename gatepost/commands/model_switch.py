@@ -108,14 +108,10 @@ def _hands(settings: "Settings") -> "Hands":
 
 def _judge(settings: "Settings", corpora: Path | None, snapshot: str, cache: Path | None) -> "Judge":
     """Return what gathers the evidence and decides; mail is read into a folder that does not outlive it."""
-    try:
-        from training.evaluation.attacks import ATTACKS
-    except ImportError:
-        ATTACKS = {}
-
     from gatepost.screening import policy_settings
     from model.domains import DomainLists
     from model.mail import Direction
+    from training.evaluation.attacks import ATTACKS
     from training.gate.decision import decide_promotion
     from training.gate.measure import Operating, Trial, gather_evidence, read_record, without_record
     from training.gate.promotion import turn
@@ -138,7 +134,8 @@ def _judge(settings: "Settings", corpora: Path | None, snapshot: str, cache: Pat
         with tempfile.TemporaryDirectory(prefix="gatepost-gate-") as folder, \
                 Reader(Path(folder), DomainLists.load()) as reader:  # fmt: skip
             mail = list(collect(reader, settings.dataset, pairs=without_record(candidate, record), frozen=snapshot,
-                                corpora=corpora, cache=(cache or DEFAULT_CACHE).expanduser(), tell=tell))  # fmt: skip
+                                most_written=settings.gate.written_messages, corpora=corpora,
+                                cache=(cache or DEFAULT_CACHE).expanduser(), tell=tell))  # fmt: skip
             evidence = gather_evidence(trial, mail, ATTACKS, reader, tell)
         return decide_promotion(evidence, settings.gate), evidence
 

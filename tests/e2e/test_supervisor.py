@@ -4,17 +4,15 @@ import os
 import pwd
 import shutil
 import signal
-import smtplib
 import socket
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Self
 
 import pytest
-from serving import MODEL, PATIENCE, Serving, copy_of_model, serving, until
+from serving import MODEL, PATIENCE, Load, copy_of_model, serving, until
 
 from model.bundle import DEFAULT
 
@@ -24,35 +22,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-class Load:
-    """Clients in threads that send one message a connection until told to stop; `errors` has what went wrong."""
-
-    def __init__(self, it: Serving, clients: int = 3) -> None:
-        self.it = it
-        self.sent = 0
-        self.errors: list[str] = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.it.send()
-                self.sent += 1
-            except (OSError, smtplib.SMTPException) as error:
-                self.errors.append(repr(error))
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
 
 class TestServing:

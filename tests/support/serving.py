@@ -16,11 +16,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from byte_sink import ByteSink
 
-from model.bundle import DEFAULT
+from model.bundle import DEFAULT, MANIFEST
 
 GATEPOST = (sys.executable, "-P", "-c", "from gatepost.cli import main; main()")
 MODEL = os.environ.get("GATEPOST_TEST_MODEL", "")
@@ -186,6 +186,35 @@ class Serving:
         return self.events(outcome)[-1]
 
 
+class Load:
+    """Clients in threads that send one message a connection until told to stop; `errors` has what went wrong."""
+
+    def __init__(self, it: Serving, clients: int = 3) -> None:
+        self.it = it
+        self.sent = 0
+        self.errors: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.it.send()
+                self.sent += 1
+            except (OSError, smtplib.SMTPException) as error:
+                self.errors.append(repr(error))
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
 @contextlib.contextmanager
 def serving(folder: Path, **gateway: Any) -> Iterator[Serving]:
     """A gateway that is not started yet; whatever is left of it is killed at the end."""
@@ -204,6 +233,10 @@ def serving(folder: Path, **gateway: Any) -> Iterator[Serving]:
         sink.close()
 
 
-def copy_of_model(folder: Path) -> Path:
-    """Copy the bundle that tests use, to be spoilt."""
-    return Path(shutil.copytree(MODEL or DEFAULT, folder / "bundle"))
+def copy_of_model(folder: Path, version: str = "") -> Path:
+    """Copy the bundle that tests use, to be spoilt, or to be another version of the same model."""
+    copy = Path(shutil.copytree(MODEL or DEFAULT, folder / (version or "bundle")))
+    if version:
+        manifest = json.loads((copy / MANIFEST).read_text())
+        (copy / MANIFEST).write_text(json.dumps({**manifest, "version": version}))
+    return copy

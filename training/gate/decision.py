@@ -145,7 +145,8 @@ def _attacks(evidence: Evidence, policy: GateSettings) -> Iterator[Check]:
                     "no bad mail that could be attacked")  # fmt: skip
     for one in evidence.attacks:
         loss = one.in_place - one.candidate
-        yield Check(f"attack-{one.name}", loss <= policy.attack_margin + 1e-9, loss, policy.attack_margin,
+        name = f"attack-{one.name.replace(',', '').replace(' ', '-')}"
+        yield Check(name, loss <= policy.attack_margin + 1e-9, loss, policy.attack_margin,
                     f"catches {one.candidate:.1%} of attacked bad mail, the model in place {one.in_place:.1%} "
                     f"(n={one.n})")  # fmt: skip
 

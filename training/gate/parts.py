@@ -12,14 +12,14 @@ SHARE = 0.3
 
 def for_gate(group: str, share: float = SHARE) -> bool:
     """Tell whether a group of the data store is the gate's."""
-    return _draw(f"gate:{group}") < share
+    return drawn(f"gate:{group}") < share
 
 
 def part_of(sender: str, parts: int) -> int:
     """Return the part, from 0, that a sender's mail belongs to: a sender is never in two."""
-    return int(_draw(f"part:{sender}") * parts)
+    return int(drawn(f"part:{sender}") * parts)
 
 
-def _draw(name: str) -> float:
-    """Number in [0, 1) that depends on the name alone."""
+def drawn(name: str) -> float:
+    """Return a number in [0, 1) that depends on the name alone."""
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64

@@ -39,6 +39,10 @@ class GateSettings(BaseModel):
         default=1.25, ge=1,
         description="how many times as long as the model in place it may take, at median and 99th percentile",
     )  # fmt: skip
+    written_messages: int = Field(
+        default=600, ge=1,
+        description="most held-out written messages that are compared on; each takes some 20 to 50 ms a model",
+    )  # fmt: skip
     parts: int = Field(
         default=3, ge=1, le=20,
         description="parts of the reviewed mail, by sender, of which one certifies; another one after each switch",

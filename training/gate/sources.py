@@ -11,7 +11,7 @@ from pathlib import Path
 
 from training.corpora import Corpora
 from training.examples import Example, of_rows, of_written, pick_rows
-from training.gate.parts import for_gate
+from training.gate.parts import drawn, for_gate
 from training.holdout import reasons
 from training.letter import compose
 from training.reading import Raw, Reader
@@ -21,7 +21,7 @@ from training.store.errors import DataStoreError
 from training.store.settings import DatasetSettings
 from training.store.snapshots import snapshot
 from training.store.store import DataStore
-from training.written import FOLDER
+from training.written import FOLDER, Written
 from training.written import load as load_written
 
 WRITTEN, SITE, OUTSIDE = "written", "site", "outside"
@@ -51,16 +51,34 @@ class GateMail:
         return self.example.sender or f"group {self.example.group}"
 
 
-def written(reader: Reader, pairs: Sequence[str] | None = None, folder: Path = FOLDER) -> Iterator[GateMail]:
-    """Yield the written mail that no model may train on; with `pairs`, the pairs of these names instead."""
+def written(
+    reader: Reader, pairs: Sequence[str] | None = None, most: int | None = None, folder: Path = FOLDER
+) -> Iterator[GateMail]:
+    """Yield the written mail that no model may train on, at most about `most` messages, drawn by whole pairs.
+
+    With `pairs`, the pairs of these names instead.
+    """
     settings = TrainSettings().data
     every = load_written(folder)
     held = reasons(every, settings.held_out)
     named = set(held if pairs is None else pairs)
-    messages = [m for m in every if m.group in named]
+    messages = _drawn([m for m in every if m.group in named], most)
     examples = of_written(messages, reader, settings.seed, held)
     for message, example in zip(messages, examples, strict=True):
         yield GateMail(WRITTEN, example, True, partial(compose, message, settings.seed), message.facts)
+
+
+def _drawn(messages: Sequence[Written], most: int | None) -> list[Written]:
+    """Return whole pairs in a drawn order until there are enough."""
+    pairs: dict[str, list[Written]] = {}
+    for message in sorted(messages, key=lambda m: drawn(f"written:{m.group}")):
+        pairs.setdefault(message.group, []).append(message)
+    found: list[Written] = []
+    for some in pairs.values():
+        if most is not None and len(found) >= most:
+            break
+        found += some
+    return found
 
 
 def site(store: DataStore, reader: Reader, *, frozen: str = "", most_weight: float = 10.0) -> Iterator[GateMail]:
@@ -95,7 +113,7 @@ def outside(folder: Path, cache: Path, reader: Reader, tell: Tell) -> Iterator[G
 
 def collect(
     reader: Reader, dataset: DatasetSettings, *, pairs: Sequence[str] | None = None, frozen: str = "",
-    corpora: Path | None = None, cache: Path, tell: Tell = lambda _: None,
+    most_written: int | None = None, corpora: Path | None = None, cache: Path, tell: Tell = lambda _: None,
 ) -> Iterator[GateMail]:  # fmt: skip
     """Yield all of the gate's mail; a site without a data store has none of its own.
 
@@ -103,7 +121,7 @@ def collect(
     CorporaError or WrittenError.
     """
     tell("reading the written mail that is held out")
-    yield from written(reader, pairs)
+    yield from written(reader, pairs, most_written)
     if dataset.database.exists():
         tell("reading reviewed mail of the data store")
         with DataStore.open(dataset) as store:

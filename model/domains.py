@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib import resources
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,8 +22,12 @@ __all__ = ["DATA", "DomainLists", "ListsError", "read_hosts"]
 
 DATA = Path(str(resources.files("model"))) / "data"
 FILE = "domains.bin"
+DYNAMIC_AGAIN, AGAIN = "dynamic-again", "."
+"""A second filter over the same names with a dot before them: one wrong yes in 65,536 instead of 256."""
 _MAX_HOST = 253  # RFC 1035 section 2.3.4, less the length octets
 _CACHE = 8192
+_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+                                  "100.64.0.0/10", "fc00::/7", "fe80::/10", "::1/128")))  # fmt: skip
 _IP = re.compile(r"\[|[0-9.]+\Z|[0-9a-f:]*:[0-9a-f:.]*\Z")
 
 
@@ -50,6 +55,17 @@ def is_ip(host: str) -> bool:
     return bool(host) and _IP.match(host) is not None
 
 
+def is_public_ip(host: str) -> bool:
+    """Whether a host is an address that is in nobody's private use (RFC 1918, 4193, 6598, loopback, link-local)."""
+    if not is_ip(host):
+        return False
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return True  # written in a way that only browsers read
+    return not any(address in network for network in _PRIVATE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Tables:
     free_mail: frozenset[str]
@@ -60,6 +76,7 @@ class _Tables:
     popular: XorFilter
     disposable: frozenset[str]
     dynamic: XorFilter
+    dynamic_again: XorFilter | None
     common_words: frozenset[str]
 
 
@@ -93,6 +110,7 @@ class DomainLists:
             popular=file.filter("popular"),
             disposable=file.lines("disposable"),
             dynamic=file.filter("dynamic"),
+            dynamic_again=file.filter(DYNAMIC_AGAIN) if file.has(DYNAMIC_AGAIN) else None,
             common_words=read_hosts(DATA / "common_words.txt"),
         )
         brands = Brands.load(DATA / "brands.txt", file.lines("banks"), tables.common_words)
@@ -122,8 +140,22 @@ class DomainLists:
             or _under(host, tables.free_mail)
             or self._icann_registrable(host) != registrable
             or registrable in tables.disposable
-            or registrable in tables.dynamic
+            or self._dynamic(registrable)
         )
+
+    def _dynamic(self, registrable: str) -> bool:
+        """Whether anyone may have a host there. Popular domains were left out, so a filter that names one errs."""
+        tables = self._tables
+        return (
+            registrable in tables.dynamic
+            and (tables.dynamic_again is None or AGAIN + registrable in tables.dynamic_again)
+            and registrable not in tables.popular
+        )
+
+    def tenant(self, domain: str) -> bool:
+        """Whether anyone may send from this domain: shared, and not the house itself ("trello.com")."""
+        host = ascii_host(domain)
+        return self.shared(host) and (host not in self._tables.shared or host in self._tables.tracking)
 
     def free_mail(self, domain: str) -> bool:
         """Whether anyone may open a mailbox at this domain, for free or disposable."""

@@ -15,10 +15,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from model import link_facts, sender_facts
+from model import link_facts, name_facts, sender_facts
 from model.domains import DomainLists
 from model.extracted import Extracted
 from model.mail import Envelope
+from model.reports import FOREIGN_CONTENT, is_report
 
 LISTS_SINCE = datetime(2018, 1, 1, tzinfo=UTC)
 
@@ -28,12 +29,14 @@ class Site:
     """What the operator says of the place: whose authentication results are believed, what is its own.
 
     `trusted_authserv_ids` in lower case; "*" believes the topmost header, for mail taken from elsewhere.
-    `known_correspondents` holds addresses and domains in lower case.
+    `known_correspondents` (those the site writes to, or whose mail was released) and `seen_senders` (those whose mail
+    was delivered before) hold addresses and domains in lower case; empty: the site keeps no such list yet.
     """
 
     trusted_authserv_ids: frozenset[str] = frozenset()
     own_domains: frozenset[str] = frozenset()
     known_correspondents: frozenset[str] = frozenset()
+    seen_senders: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +47,28 @@ class Facts:
     """
 
     # -- good when true --
-    # From's registrable domain is popular and authenticated. False: not popular (or shared), authentication
-    # failed, or From names nobody in particular. None: From is absent; old mail; popular, but nobody checked.
+    # From's registrable domain is popular and authenticated. False: not popular, authentication failed, or From
+    # names nobody in particular. None: From is absent; old mail; popular, but nobody checked; a shared host, of
+    # which other facts speak.
     sender_known: bool | None = None
-    # Aligned DKIM or DMARC pass. False: checked, no aligned pass. None: no author, no trusted header, or only
-    # temporary errors.
+    # Aligned DKIM or DMARC pass. False: checked, no aligned pass. None: no author, no trusted header, only
+    # temporary errors, or a signature that a mailing list broke.
     authenticated: bool | None = None
-    # A DKIM signature claims a domain aligned with From. None: no author; no signature and either no transport
-    # headers at all or old mail.
+    # A DKIM signature claims a domain aligned with From. None: no author, no signature, old mail without it.
     dkim_aligned: bool | None = None
     # The display name and the sender's domain have a word in common. None: no author, no display name or only
     # common words in it, a person's name that the local part bears out (first.last), a shared or mail service's
     # host.
     name_matches_domain: bool | None = None
     # The label of the sender's domain stands in the visible text, outside links and addresses. None: no author,
-    # no text, a shared or mail service's host, a label under three letters, or the operator's own domain.
+    # no text, a shared or mail service's host, a label under three letters, the operator's own domain, a report;
+    # instead of false, where no link asks to be followed or the text is in other letters than the label.
     label_in_text: bool | None = None
-    # The display name, or its most telling word, stands in the visible text. None: no author, no display name
-    # with such a word, no text.
+    # A telling word of the display name stands in the visible text. None: no author, no display name with such a
+    # word, no text, a report; instead of false, where no link asks to be followed or the letters differ.
     name_in_text: bool | None = None
-    # The host most linked to is known. None: no link that counts, old mail, or it is the sender's own unknown
-    # one, which a thief has too.
+    # The host most linked to is the sender's own, or named like it, and known. None: no author, no link that
+    # counts, old mail, a report, or it is the sender's own unknown one, which a thief has too.
     main_link_matches: bool | None = None
     # There is a List-Unsubscribe header. Never None where there are headers at all.
     list_unsubscribe: bool | None = None
@@ -85,17 +89,17 @@ class Facts:
     unknown_links: bool | None = None
     # More than half of the image hosts that count are unknown. None: none counts, old mail.
     unknown_images: bool | None = None
-    # A visible link goes to a shortener or to a bare address. None: no links.
+    # A visible link goes to a shortener or to a bare public address. None: no links, a report.
     shortener_or_ip_link: bool | None = None
     # Signed or returned to by a domain that is neither From's nor known nor a mail service's. None: no author,
     # no claim of either kind, old mail.
     foreign_signer: bool | None = None
     # Reply-To leads to another organisation that is neither popular nor named alike (or, at free mail, to another
-    # mailbox). None: no author.
+    # mailbox). None: no author, sent on by a mailing list.
     reply_to_elsewhere: bool | None = None
-    # The author writes from free mail. None: no author.
+    # The author writes from free mail. None: no author, old mail, a report.
     free_mail_sender: bool | None = None
-    # The author writes from a shared host that is not free mail. None: no author.
+    # The author writes from a host where anyone may, which is not free mail. None: no author, a report.
     sender_on_shared_host: bool | None = None
     # A link shows one organisation's host and leads to another's, an unknown one. None: no link shows a host.
     shown_link_differs: bool | None = None
@@ -105,6 +109,20 @@ class Facts:
     risky_attachment: bool | None = None
     # From cannot be read in one way only. None: there is no From at all.
     from_ambiguous: bool | None = None
+    # From names one mailbox that nobody could answer: no domain, or none that anybody can register. None: no From;
+    # a report.
+    from_unusable: bool | None = None
+    # The display name is drawn with mathematical or circled letters, or mixes scripts within a word. None: no name.
+    name_disguised: bool | None = None
+    # The subject names a brand, while the sender is neither the brand nor known. None: no author, old mail.
+    brand_in_subject: bool | None = None
+    # A visible link leads to a place where anyone may have a page, not the sender's own. None: no links, old mail.
+    shared_host_link: bool | None = None
+    # Nobody of this domain (at a shared one: this address) has written before. None: the site keeps no such list,
+    # no author.
+    first_contact: bool | None = None
+    # The domain imitates one of the site's own or of its correspondents'. None: the site names none, no author.
+    lookalike_domain: bool | None = None
 
 
 GOOD: tuple[str, ...] = (
@@ -113,25 +131,37 @@ GOOD: tuple[str, ...] = (
 )  # fmt: skip
 BAD: tuple[str, ...] = tuple(field.name for field in fields(Facts) if field.name not in GOOD)
 
+BOTH_SPEAK: frozenset[str] = frozenset({"sender_known", "name_matches_domain", "label_in_text"})
+"""Facts whose truth and falsehood both count. All others count on one side only: see FALSE_SPEAKS."""
+FALSE_SPEAKS: frozenset[str] = frozenset({"authenticated", "name_in_text"})
+"""GOOD facts that count when false: a thief's own domain is authenticated too, and names itself in its text.
+
+The rest counts when true: most honest mail has no unsubscribe header, is no reply, and is free of each BAD fact.
+"""
+MUTE: frozenset[str] = frozenset({"dkim_aligned"})
+"""Facts that never count in a fusion: a bare `d=` is a claim, and thieves make it more often than honest senders."""
+
 
 def facts(extracted: Extracted, envelope: Envelope, site: Site, lists: DomainLists) -> Facts:
     """Return what can be said of a message. Pure, and never raises on any `Extracted`."""
     modern = sent_at(extracted) >= LISTS_SINCE
     author = sender_facts.author(extracted, lists)
     identity = sender_facts.identity(extracted, envelope, author, site.trusted_authserv_ids, lists)
-    name = sender_facts.name(extracted, author, lists, site.own_domains)
-    origin = sender_facts.origin(extracted, author, identity, site.known_correspondents, lists)
-    links = link_facts.links(extracted, author.organisation, lists)
+    name = name_facts.name(extracted, author, lists, site.own_domains, modern=modern)
+    origin = sender_facts.origin(extracted, envelope, author, identity, site, lists)
+    links = link_facts.links(extracted, author, lists)
     found = {**identity, **name, **origin, **links, **link_facts.content(extracted)}
     if not modern:
         found.update(dict.fromkeys(_BY_LISTS))
         found["dkim_aligned"] = found["dkim_aligned"] or None
+    if is_report(extracted, envelope):
+        found.update(dict.fromkeys(FOREIGN_CONTENT))
     return Facts(**found)
 
 
 # What depends on lists of today, and on habits (signing) that old mail could not have.
 _BY_LISTS = ("sender_known", "main_link_matches", "cheap_tld", "foreign_brand", "unknown_links", "unknown_images",
-             "foreign_signer")  # fmt: skip
+             "foreign_signer", "brand_in_subject", "shared_host_link", "free_mail_sender")  # fmt: skip
 
 
 def sent_at(extracted: Extracted) -> datetime:

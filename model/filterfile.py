@@ -156,6 +156,10 @@ class FilterFile:
             raise ListsError(f"the domain lists have no {name}; run `gatepost lists refresh`")
         return section, self._payload[section["offset"] : section["offset"] + section["length"]]
 
+    def has(self, name: str) -> bool:
+        """Whether there is a section of this name."""
+        return name in self.header["sections"]
+
     def filter(self, name: str) -> XorFilter:
         """Return a filter by name."""
         section, slots = self._section(name, "xor8")

@@ -4,12 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from model.domains import DomainLists, is_ip
+from model.domains import DomainLists, is_public_ip
 from model.extracted import Extracted, Link, Part
+from model.sender_facts import VISITED, Author, akin
 
 Found = dict[str, bool | None]
 
-_WALKED = frozenset({"anchor", "form", "area", "text", "frame"})
 _SHOWN_HOST = re.compile(r"(?:https?://)?((?:[\w-]{1,63}\.){1,6}[a-z]{2,24})(?:[/:?#]\S*)?", re.IGNORECASE)
 _HALF = 0.5
 
@@ -30,17 +30,14 @@ _RISKY_TYPE = frozenset({
 })  # fmt: skip
 
 
-def links(extracted: Extracted, organisation: str, lists: DomainLists) -> Found:
-    """Return the facts on links and images; `organisation` is the author's registrable domain or empty."""
-    walked = [link for link in extracted.links if link.kind in _WALKED and link.host and not link.hidden]
+def links(extracted: Extracted, who: Author, lists: DomainLists) -> Found:
+    """Return the facts on links and images of a message by `who`."""
+    walked = [link for link in extracted.links if link.kind in VISITED and link.host and not link.hidden]
     times = Counter(link.host for link in walked)
-    hosts: dict[str, str] = {}
     counted: Counter[str] = Counter()
     for host, count in times.items():
         if not lists.tracking(host):
-            name = lists.registrable(host) or host
-            hosts[name] = host
-            counted[name] += count
+            counted[lists.registrable(host) or host] += count
     found: Found = {
         "main_link_matches": None,
         "unknown_links": _mostly_unknown(set(times), lists),
@@ -49,16 +46,23 @@ def links(extracted: Extracted, organisation: str, lists: DomainLists) -> Found:
         ),
         "shortener_or_ip_link": None,
         "shown_link_differs": _shown_differs(walked, lists),
+        "shared_host_link": None,
     }
     if walked:
-        found["shortener_or_ip_link"] = any(lists.shortener(host) or is_ip(host) for host in times)
-    if counted:
-        main = counted.most_common(1)[0][0]
-        if _reputed(hosts[main], lists):
-            found["main_link_matches"] = True
-        elif main != organisation:
-            found["main_link_matches"] = False
+        found["shortener_or_ip_link"] = any(lists.shortener(host) or is_public_ip(host) for host in times)
+        found["shared_host_link"] = any(
+            lists.shared(host) and lists.registrable(host) != who.organisation for host in times
+        )
+    if counted and who.organisation:
+        found["main_link_matches"] = _own(counted.most_common(1)[0][0], who, lists)
     return found
+
+
+def _own(main: str, who: Author, lists: DomainLists) -> bool | None:
+    """Tell whether a host is the sender's and known; None where it is his own and unknown: a thief has one too."""
+    if main == who.organisation or akin(main, who):
+        return True if _reputed(main, lists) else None
+    return False
 
 
 def _reputed(host: str, lists: DomainLists) -> bool:

@@ -8,9 +8,10 @@ import pytest
 
 from model.domains import DomainLists
 from model.extracted import Address, Defect, DkimSignature, Extracted, Link, Part
-from model.facts import BAD, GOOD, Facts, Site, facts, sent_at
+from model.facts import BAD, BOTH_SPEAK, FALSE_SPEAKS, GOOD, Facts, Site, facts, sent_at
 from model.filterfile import write
 from model.mail import Client, Envelope, Recipient
+from model.reports import FOREIGN_CONTENT
 
 SITE = Site(trusted_authserv_ids=frozenset({"mx.site.example"}), own_domains=frozenset({"site.example"}))
 NOBODY = Envelope("", ())
@@ -51,6 +52,8 @@ def link(host: str, shown: str = "here", kind: str = "anchor", hidden: bool = Fa
     return Link(f"https://{host}/x", host, shown, kind, hidden)
 
 
+ASKS = (link("evil.example"),)
+LIST = Envelope("talk-bounces@lists.example", ())
 PASS = "dkim=pass header.d=nordhafen.example"
 FAIL = "dkim=fail header.d=nordhafen.example"
 STRANGER = "Anyone <x@stranger.example>"
@@ -66,6 +69,11 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (False, letter(auth="dkim=pass header.d=stranger.example")),
         (False, letter(auth="dmarc=pass header.from=stranger.example")),
         (False, letter(auth=f"dmarc=fail header.from=nordhafen.example; {PASS}")),
+        (True, letter(auth="dkim=pass header.d=nordhafen-example.20230601.gappssmtp.com")),
+        (False, letter(auth="dkim=pass header.d=stranger-example.20230601.gappssmtp.com")),
+        (False, letter(auth="dkim=pass header.d=nordhafen-example.stranger.example")),
+        (None, letter(auth=FAIL, headers={"list-id": "Talk <talk.lists.example>"})),
+        (False, letter(auth="dmarc=fail", headers={"list-id": "Talk <talk.lists.example>"})),
         (None, letter()),
         (None, letter(auth="dkim=temperror")),
         (None, letter(auth="spf=pass smtp.mailfrom=nordhafen.example")),
@@ -79,7 +87,8 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (None, letter()),
         (False, letter(STRANGER, auth="dkim=pass header.d=stranger.example")),
         (False, letter(STRANGER)),
-        (False, letter("A <a@gmail.com>", auth="dkim=pass header.d=gmail.com")),
+        (None, letter("A <a@gmail.com>", auth="dkim=pass header.d=gmail.com")),
+        (None, letter("A <a@x.onmicrosoft.com>")),
         (False, letter("Nordhafen <news@nordhafen>", auth=PASS)),
         (False, letter("Nordhafen <>", auth=PASS)),
         (False, letter(auth=PASS, from_=(Address("", "a@nordhafen.example"), Address("", "b@stranger.example")))),
@@ -91,9 +100,8 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (True, letter(dkim="mail.nordhafen.example")),
         (True, letter(dkim="stranger.example nordhafen.example")),
         (False, letter(dkim="stranger.example")),
-        (False, letter()),
-        (None, letter(received=())),
-        (None, letter(old=True)),
+        (None, letter()),
+        (None, letter(dkim="stranger.example", old=True)),
         (True, letter(dkim="nordhafen.example", old=True)),
     ],
     "name_matches_domain": [
@@ -113,8 +121,13 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
     ],
     "label_in_text": [
         (True, letter(text="Your friends at Nord-Hafen")),
-        (False, letter(text="Good day https://nordhafen.example/x news@nordhafen.example www.nordhafen.example")),
-        (False, letter(text="Good day")),
+        (False, letter(text="Good day https://nordhafen.example/x news@nordhafen.example www.nordhafen.example",
+                       links=ASKS)),
+        (False, letter(text="Good day", links=ASKS)),
+        (None, letter(text="Good day")),
+        (None, letter(text="Good day", links=(link("evil.example", hidden=True), link("x.example", kind="image")))),
+        (None, letter(text="您好，请点击这里查看您的账单", links=ASKS)),
+        (True, letter(text="您好，Nordhafen 请点击这里查看您的账单", links=ASKS)),
         (None, letter(text="", subject="")),
         (None, letter("A <a@gmail.com>", text="gmail")),
         (None, letter("A <a@site.example>", text="site")),
@@ -122,14 +135,18 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
     ],
     "name_in_text": [
         (True, letter("Suedwind Reisen <x@nordhafen.example>", text="Ihr Südwind-Team, Suedwind")),
-        (False, letter("Suedwind Reisen <x@nordhafen.example>", text="Good day")),
+        (True, letter("Suedwind Reisen Daily <x@nordhafen.example>", text="Suedwind!")),
+        (False, letter("Suedwind Reisen <x@nordhafen.example>", text="Good day", links=ASKS)),
+        (None, letter("Suedwind Reisen <x@nordhafen.example>", text="Good day")),
+        (None, letter("Suedwind Reisen <x@nordhafen.example>", text="您好，请点击这里查看您的账单", links=ASKS)),
         (None, letter(" <x@nordhafen.example>")),
         (None, letter("Support <x@nordhafen.example>")),
         (None, letter(text="")),
     ],
     "main_link_matches": [
         (True, letter(links=(link("www.nordhafen.example"), link("www.nordhafen.example"), link("evil.example")))),
-        (True, letter(STRANGER, links=(link("partner.example"),))),
+        (True, letter(links=(link("tel-nordhafen.example"),))),
+        (False, letter(STRANGER, links=(link("partner.example"),))),
         (False, letter(links=(link("evil.example"),))),
         (False, letter(links=(link("bit.ly"),))),
         (False, letter(links=(link("docs.google.com"),))),
@@ -163,6 +180,10 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (True, letter("Service <x@paypa1.com>")),
         (True, letter("Google Support <google.support@gmail.com>")),
         (True, letter("Suedhafenbank <x@stranger.example>")),
+        (True, letter("Pay\U000e0139Pal <x@stranger.example>")),
+        (True, letter("PayPal <paypal@sparkpostmail.com>", links=(link("www.paypal.com"), link("evil.example")))),
+        (True, letter("PayPal <paypal@sparkpostmail.com>")),
+        (False, letter("PayPal <paypal@sparkpostmail.com>", links=(link("www.paypal.com"), link("x.sendgrid.net")))),
         (False, letter("PayPal <x@mail.paypal.com>")),
         (False, letter("PayPal <x@paypal.example>")),
         (False, letter("PayPal at Nordhafen <x@nordhafen.example>")),
@@ -196,6 +217,7 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
     "shortener_or_ip_link": [
         (True, letter(links=(link("partner.example"), link("bit.ly")))),
         (True, letter(links=(link("192.0.2.7"),))),
+        (False, letter(links=(link("192.168.0.7"), link("127.0.0.1")))),
         (False, letter(links=(link("partner.example"),))),
         (None, letter(links=(Link("mailto:x@y.example", "", "x", "anchor"),))),
         (None, letter()),
@@ -208,6 +230,7 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (False, letter(dkim="sendgrid.net", headers={"return-path": "<b@u1.sendgrid.net>"})),
         (None, letter()),
         (None, letter(dkim="stranger.example", old=True)),
+        (None, letter(dkim="lists.example", headers={"list-id": "Talk <talk.lists.example>"})),
     ],
     "reply_to_elsewhere": [
         (True, letter(reply_to=(Address("", "x@gmail.com"),))),
@@ -224,11 +247,15 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (True, letter("A <a@gmail.com>")),
         (True, letter("A <a@throwaway.example>")),
         (False, letter()),
+        (None, letter("A <a@gmail.com>", old=True)),
         (None, letter("")),
     ],
     "sender_on_shared_host": [
         (True, letter("A <a@x.onmicrosoft.com>")),
         (True, letter("A <a@me.dyn.example>")),
+        (True, letter("A <a@amazonses.com>")),
+        (False, letter("Trello <x@trello.com>")),
+        (True, letter("A <a@someone.trello.com>")),
         (False, letter("A <a@gmail.com>")),
         (False, letter()),
         (None, letter("")),
@@ -256,6 +283,43 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (False, letter()),
         (None, letter("")),
     ],
+    "from_unusable": [
+        (True, letter("PayPal <service@paypal>")),
+        (True, letter("Nordhafen <>")),
+        (True, letter("Nordhafen <news@nordhafen,example>")),
+        (True, letter(from_=(Address("Nordhafen", '"news@nordhafen.example"'),))),
+        (False, letter(from_=(Address("", "a@nordhafen.example"), Address("", "b@stranger.example")))),
+        (False, letter()),
+        (None, letter("")),
+        (None, letter("Mail Delivery System <MAILER-DAEMON@relay>")),
+    ],
+    "name_disguised": [
+        (True, letter("\U0001d5e1\U0001d5fc\U0001d5ff\U0001d5f1 Hafen <news@nordhafen.example>")),
+        (True, letter("N\u043erdhafen <news@nordhafen.example>")),
+        (True, letter("Nord\u200bhafen <news@nordhafen.example>")),
+        (False, letter("Мария Орлова <news@nordhafen.example>")),
+        (False, letter("株式会社ＮＨ <news@nordhafen.example>")),
+        (False, letter("Nördliches ❤ <news@nordhafen.example>")),
+        (False, letter()),
+        (None, letter(" <news@nordhafen.example>")),
+    ],
+    "brand_in_subject": [
+        (True, letter(STRANGER, subject="Your PayPal account")),
+        (True, letter("A <a@gmail.com>", subject="Pay\u200bPal: order 5")),
+        (False, letter(subject="Pay with PayPal", auth=PASS)),
+        (False, letter("PayPal <x@paypal.com>", subject="Your PayPal account")),
+        (False, letter(STRANGER, subject="Your account")),
+        (None, letter(STRANGER, subject="Your PayPal account", old=True)),
+        (None, letter("", subject="Your PayPal account")),
+    ],
+    "shared_host_link": [
+        (True, letter(links=(link("partner.example"), link("forms.gle")))),
+        (True, letter(links=(link("x.github.io"),))),
+        (False, letter(links=(link("partner.example"),))),
+        (False, letter("Trello <x@trello.com>", links=(link("trello.com"),))),
+        (None, letter()),
+        (None, letter(links=(link("forms.gle"),), old=True)),
+    ],
 }  # fmt: skip
 
 
@@ -281,7 +345,9 @@ TABLE = [(name, at, want, mail) for name, cases in CASES.items() for at, (want, 
 def test_each_fact_is_true_false_or_unknown_for_its_reason(
     lists: DomainLists, name: str, at: int, want: bool | None, mail: Extracted
 ) -> None:
-    assert getattr(facts(mail, NOBODY, SITE, lists), name) is want
+    envelope = LIST if "list-id" in mail.headers else NOBODY
+
+    assert getattr(facts(mail, envelope, SITE, lists), name) is want
 
 
 @pytest.mark.parametrize(
@@ -310,12 +376,120 @@ def test_a_shared_domain_on_the_list_makes_nobody_a_correspondent(lists: DomainL
     assert facts(mail, NOBODY, site, lists).known_correspondent is False
 
 
+@pytest.mark.parametrize(
+    ("author", "seen", "want"),
+    [
+        (STRANGER, {"other.example"}, True),
+        (STRANGER, {"stranger.example"}, False),
+        (STRANGER, {"x@stranger.example"}, False),
+        ("A <a@gmail.com>", {"gmail.com", "b@gmail.com"}, True),
+        ("A <a@gmail.com>", {"a@gmail.com"}, False),
+        (STRANGER, set(), None),
+        ("", {"other.example"}, None),
+    ],
+)
+def test_a_first_contact_is_told_only_where_a_site_has_a_history(
+    lists: DomainLists, author: str, seen: set[str], want: bool | None
+) -> None:
+    site = Site(seen_senders=frozenset(seen))
+
+    assert facts(letter(author), NOBODY, site, lists).first_contact is want
+
+
+def test_who_is_written_to_is_no_first_contact(lists: DomainLists) -> None:
+    site = Site(known_correspondents=frozenset({"stranger.example"}), seen_senders=frozenset({"other.example"}))
+
+    assert facts(letter(STRANGER), NOBODY, site, lists).first_contact is False
+
+
+@pytest.mark.parametrize(
+    ("author", "want"),
+    [
+        ("A <a@nordhafem.example>", True),
+        ("A <a@nordhafn.example>", True),
+        ("A <a@nordhaffen.example>", True),
+        ("A <a@n0rdhafen.example>", True),
+        ("A <a@nordhafen-billing.example>", True),
+        ("A <a@nordhafen.other>", True),
+        ("A <a@xn--nrdhafen-nbh.example>", True),
+        ("A <a@suedhafen.example>", False),
+        ("A <a@mail.nordhafen.example>", False),
+        ("A <a@gmail.com>", False),
+        ("", None),
+    ],
+)
+def test_a_domain_that_imitates_the_site_or_its_correspondents_is_seen(
+    lists: DomainLists, author: str, want: bool | None
+) -> None:
+    own = Site(own_domains=frozenset({"nordhafen.example"}))
+    known = Site(known_correspondents=frozenset({"nordhafen.example", "someone@else.example"}))
+
+    assert facts(letter(author), NOBODY, own, lists).lookalike_domain is want
+    assert facts(letter(author), NOBODY, known, lists).lookalike_domain is want
+
+
+def test_nothing_looks_alike_where_a_site_names_nobody(lists: DomainLists) -> None:
+    assert facts(letter(STRANGER), NOBODY, Site(), lists).lookalike_domain is None
+
+
+BOUNCE = {
+    "author": "Mail Delivery Subsystem <mailer-daemon@googlemail.com>",
+    "subject": "PayPal: delivery failed",
+    "links": (link("evil.example"), link("bit.ly")),
+}
+
+
+def test_a_report_from_the_null_sender_is_not_judged_by_what_it_quotes(lists: DomainLists) -> None:
+    told = facts(letter(**BOUNCE), Envelope("", ()), SITE, lists)  # type: ignore[arg-type]
+
+    assert {name for name in FOREIGN_CONTENT if getattr(told, name) is not None} == set()
+
+
+@pytest.mark.parametrize(
+    ("sender", "more"),
+    [
+        ("x@stranger.example", {}),
+        ("", {"author": "Anyone <x@stranger.example>"}),
+    ],
+)
+def test_who_only_looks_like_a_report_is_judged(lists: DomainLists, sender: str, more: dict[str, object]) -> None:
+    told = facts(letter(**{**BOUNCE, **more}), Envelope(sender, ()), SITE, lists)  # type: ignore[arg-type]
+
+    assert told.unknown_links is True
+    assert told.shortener_or_ip_link is True
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"headers": {"auto-submitted": "auto-replied"}},
+        {"parts": (Part("message/delivery-status", "", "", "", "", 1, "", False),)},
+    ],
+)
+def test_automatic_answers_and_delivery_reports_are_reports(lists: DomainLists, more: dict[str, object]) -> None:
+    mail = letter(STRANGER, links=(link("evil.example"),), **more)
+
+    assert facts(mail, NOBODY, SITE, lists).unknown_links is None
+    assert facts(mail, Envelope("x@stranger.example", ()), SITE, lists).unknown_links is True
+
+
+def test_a_list_that_writes_for_its_members_is_a_list(lists: DomainLists) -> None:
+    """Lists that put their own address into From have answers go to the author."""
+    mail = letter("Anna via Talk <talk@lists.example>", auth="dkim=pass header.d=anna.example",
+                  headers={"list-id": "Talk <talk.lists.example>"}, reply_to=(Address("Anna", "a@anna.example"),))
+    told = facts(mail, LIST, SITE, lists)
+
+    assert (told.authenticated, told.reply_to_elsewhere) == (None, None)
+    assert facts(mail, Envelope("x@stranger.example", ()), SITE, lists).reply_to_elsewhere is True
+
+
 def test_every_fact_is_tested_has_one_sign_and_can_be_all_three() -> None:
     names = {field.name for field in fields(Facts)}
 
     assert set(GOOD) | set(BAD) == names
     assert not set(GOOD) & set(BAD)
-    assert set(CASES) | {"known_correspondent"} == names
+    assert set(CASES) | {"known_correspondent", "first_contact", "lookalike_domain"} == names
+    assert set(GOOD) > FALSE_SPEAKS and set(GOOD) > BOTH_SPEAK and not BOTH_SPEAK & FALSE_SPEAKS
     always_known = {"risky_attachment"}
     three = {True, False, None}
     assert {name for name, cases in CASES.items() if {want for want, _ in cases} != three} == always_known

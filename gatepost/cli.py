@@ -19,11 +19,12 @@ COMMANDS: dict[str, str] = {
     "explain": "say why a message scores as it does",
     "extract": "show what the extractor saw",
     "quarantine": "look at, label and release what was kept",
-    "model": "list, show and verify models",
+    "model": "list, show, verify, promote and roll back models",
     "lists": "show and refresh the offline domain lists",
     "dataset": "collect, label and freeze the mail that models learn from",
     "train": "train a model from labelled mail",
     "evaluate": "measure a model on labelled mail",
+    "replay": "say what another model would do with kept mail",
     "demo": "run the whole way of a message on bundled mail, on loopback",
 }
 

@@ -17,6 +17,13 @@ SHOWN = 5
 """Lines of the lineage that are shown, newest last."""
 
 
+def folder_of(settings: ModelSettings, wanted: str) -> Path:
+    """Return the bundle that is meant: a folder, a stored version, or with "" what serves. Raises ShelfError."""
+    if wanted and (Path(wanted).is_dir() or "/" in wanted):
+        return Path(wanted)
+    return Shelf(settings.store).folder_of(wanted) if wanted else resolve(settings)
+
+
 def rows_in(folder: Path) -> list[dict[str, Any]]:
     """Return a row for each bundle that lies in a folder."""
     rows = []

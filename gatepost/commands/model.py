@@ -44,13 +44,10 @@ def _refused() -> Iterator[None]:
 
 def _folder(model: str | None, config: Path | None) -> Path:
     """Return the bundle that is meant: a folder, a stored version, or what serves. Raises ShelfError."""
+    from gatepost.model_view import folder_of
     from gatepost.screening import settings_for
-    from model.shelf import Shelf, resolve
 
-    if model and (Path(model).is_dir() or "/" in model):
-        return Path(model)
-    settings = settings_for(config)
-    return Shelf(settings.model.store).folder_of(model) if model else resolve(settings.model)
+    return folder_of(settings_for(config).model, model or "")
 
 
 @command.command(name="list", short_help="list models and which one serves")

@@ -9,7 +9,7 @@ from typing import Any
 
 from publicsuffixlist import PublicSuffixList
 
-from model.domains import read_hosts
+from model.domains import AGAIN, DYNAMIC_AGAIN, read_hosts
 from model.filterfile import write
 
 MISSING = (
@@ -61,7 +61,8 @@ def refresh(target: Path, built: date, hand_kept: Path) -> dict[str, Any]:
     write(
         target,
         facts,
-        {"popular": popular, "dynamic": dynamic - popular},
+        {"popular": popular, "dynamic": dynamic - popular,
+         DYNAMIC_AGAIN: (AGAIN + name for name in dynamic - popular)},
         {"disposable": disposable, "banks": _registrable(suffixes, raw["bank-website"]["list"])},
     )
     return facts

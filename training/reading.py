@@ -194,8 +194,12 @@ def sender_of(extracted: Extracted, lists: DomainLists) -> str:
 
 def envelope_of(extracted: Extracted) -> Envelope:
     """Rebuild what a stored message still tells of its envelope: the return path, and whom it names."""
-    back = extracted.headers.get("return-path", "").strip().strip("<>")
-    sender = back if "@" in back else next((a.address for a in extracted.from_), "")
+    back = extracted.headers.get("return-path")
+    if back is not None and not back.strip("<> \t"):  # the null sender, as reports have it
+        sender = ""
+    else:
+        back = (back or "").strip().strip("<>")
+        sender = back if "@" in back else next((a.address for a in extracted.from_), "")
     return Envelope(sender, tuple(Recipient(a.address) for a in extracted.to[:1]), (), Client())
 
 

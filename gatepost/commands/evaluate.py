@@ -5,47 +5,91 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from gatepost.commands.options import scoring_config
 from gatepost.commands.train import missing_extra
 
-OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
+if TYPE_CHECKING:
+    from training.evaluation.sets import Sample
+    from training.settings import TrainSettings
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
 
 
 @click.command("evaluate", short_help="measure a model on labelled mail")
 @click.option("--model", "path", type=click.Path(path_type=Path), help="Bundle folder; the shipped model without.")
 @click.option(
     "--corpora",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=_FOLDER,
     help="Folder of labelled collections with index.csv. Without it, only held-out written mail is measured.",
 )
 @click.option("--set", "wanted", multiple=True, help="Measure only this set; may be given again.")
+@click.option("--against", type=click.Path(path_type=Path), help="Another bundle to compare with, mail by mail.")
 @click.option(
-    "--against", type=click.Path(path_type=Path), help="Another bundle to compare with, message by message."
+    "--robustness",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Attack N bad messages in every known way and tell what is still caught; takes minutes.",
 )
 @click.option(
-    "--robustness", type=click.IntRange(0), default=0, metavar="N",
-    help="Attack N bad messages in every known way and tell what is still caught; takes minutes.",
-)  # fmt: skip
-@click.option(
-    "--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
+    "--prior",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.5,
+    show_default=True,
     help="Share of bad mail at which the calibration error is told.",
-)  # fmt: skip
+)
+@click.option(
+    "--dataset",
+    metavar="SNAPSHOT",
+    help="Measure a snapshot of the data store: kept, sampled and imported mail each apart.",
+)
+@click.option(
+    "--store",
+    "folder",
+    metavar="FOLDER",
+    type=_FOLDER,
+    help="Folder of the data store.  [default: path in the [dataset] table]",
+)
+@scoring_config
+@click.option(
+    "--leave-out",
+    "left_out",
+    multiple=True,
+    metavar="COLLECTION",
+    help="Instead: train the recipe without this collection, and test on it; may be given again.",
+)
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder that keeps extracted messages between runs.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--html", type=OUT, help="Also write the report with plots here, as one file.")
-@click.option("--markdown", type=OUT, help="Also write the report as a model card here.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --leave-out, one a collection).")
+@click.option("--html", type=_OUT, help="Also write the report with plots here, as one file.")
+@click.option("--markdown", type=_OUT, help="Also write the report as a model card here.")
 def command(
-    path: Path | None, corpora: Path | None, wanted: tuple[str, ...], against: Path | None, robustness: int,
-    prior: float, cache: Path | None, as_json: bool, html: Path | None, markdown: Path | None,
-) -> None:  # fmt: skip
+    path: Path | None,
+    corpora: Path | None,
+    wanted: tuple[str, ...],
+    against: Path | None,
+    robustness: int,
+    prior: float,
+    dataset: str | None,
+    folder: Path | None,
+    config: Path | None,
+    left_out: tuple[str, ...],
+    cache: Path | None,
+    as_json: bool,
+    html: Path | None,
+    markdown: Path | None,
+) -> None:
     """Measure a model through the code that serves, beside baselines trained on the same messages.
 
     Every figure has its n and a 95 % interval by sender. What the model was trained on is never measured.
     """
     missing_extra()
     from model.bundle import DEFAULT, Bundle, BundleError
+    from quarantine.errors import StoreError
     from training.corpora import CorporaError
     from training.evaluation import report_html, report_markdown, report_terminal
     from training.evaluation.evaluate import Asked, RefusedError, evaluate
@@ -53,22 +97,63 @@ def command(
     from training.trainer import read_record, settings_of
     from training.written import WrittenError
 
+    tell = teller()
     try:
         bundle = Bundle.open(path or DEFAULT)
         record = read_record(bundle.path)
+        settings = settings_of(record, cache)
+        if left_out:
+            _leave_out(left_out, settings, corpora, tell, as_json=as_json)
+            return
         asked = Asked(
-            sets=wanted, against=Bundle.open(against) if against else None, prior=prior, robustness=robustness
+            sets=wanted,
+            against=Bundle.open(against) if against else None,
+            prior=prior,
+            robustness=robustness,
+            further=_snapshot(dataset, config, folder, settings, tell) if dataset else (),
         )
-        report = evaluate(bundle, record, settings_of(record, cache), corpora, teller(), asked)
+        report = evaluate(bundle, record, settings, corpora, tell, asked)
         if html:
             write(html, report_html.render(report))
         if markdown:
             write(markdown, report_markdown.card(bundle, record, report))
-    except (BundleError, RefusedError, CorporaError, WrittenError, DataError, OSError) as error:
+    except (BundleError, RefusedError, CorporaError, WrittenError, DataError, StoreError, OSError) as error:
         click.echo(f"gatepost evaluate: {error}", err=True)
         sys.exit(2)
     text = json.dumps(report.to_json(), ensure_ascii=False) if as_json else report_terminal.render(report)
     click.echo(text)
+
+
+def _snapshot(
+    name: str, config: Path | None, folder: Path | None, settings: "TrainSettings", tell: Callable[[str], None]
+) -> "tuple[Sample, ...]":
+    from gatepost.commands.dataset_common import settings_of
+    from training.evaluation.stored import snapshot_samples
+    from training.store.snapshots import snapshot
+    from training.store.store import DataStore
+
+    with DataStore.open(settings_of(config, folder)) as store:
+        return tuple(snapshot_samples(store, snapshot(store, name), settings, tell))
+
+
+def _leave_out(
+    names: tuple[str, ...],
+    settings: "TrainSettings",
+    corpora: Path | None,
+    tell: Callable[[str], None],
+    *,
+    as_json: bool,
+) -> None:
+    from training.evaluation.leave_out import leave_out, render
+    from training.evaluation.sets import RefusedError
+    from training.gather import gather
+
+    if corpora is None:
+        raise RefusedError("--leave-out needs collections to train on and to test on: give --corpora")
+    material = gather(settings, corpora, tell)
+    for name in names:
+        found = leave_out(name, settings, corpora, tell, material=material)
+        click.echo(json.dumps(found.to_json(), ensure_ascii=False) if as_json else render(found))
 
 
 def teller() -> Callable[[str], None]:

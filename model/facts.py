@@ -118,6 +118,9 @@ class Facts:
     brand_in_subject: bool | None = None
     # A visible link leads to a place where anyone may have a page, not the sender's own. None: no links, old mail.
     shared_host_link: bool | None = None
+    # There is a telephone number to call and no link to follow; the sender is not known, and this is no reply.
+    # None: no text, a report.
+    callback_number: bool | None = None
     # Nobody of this domain (at a shared one: this address) has written before. None: the site keeps no such list,
     # no author.
     first_contact: bool | None = None
@@ -151,6 +154,8 @@ def facts(extracted: Extracted, envelope: Envelope, site: Site, lists: DomainLis
     origin = sender_facts.origin(extracted, envelope, author, identity, site, lists)
     links = link_facts.links(extracted, author, lists)
     found = {**identity, **name, **origin, **links, **link_facts.content(extracted)}
+    call = link_facts.callback(extracted)
+    found["callback_number"] = call and not (found["is_reply"] or found["sender_known"])
     if not modern:
         found.update(dict.fromkeys(_BY_LISTS))
         found["dkim_aligned"] = found["dkim_aligned"] or None

@@ -19,6 +19,11 @@ _HIDDEN_SHARE = 0.5
 _LETTERS_OF = 20_000  # characters looked at
 _NO_LETTER = re.compile(r"[\W_]+")
 
+_CALL_IN = 6_000  # characters in which a number to call is looked for
+_NUMBER = re.compile(r"(?<![\w/=.-])\+?\(?\d[\d().\-\s\u2010-\u2015]{7,17}\d(?!\w)")
+_GROUPED = re.compile(r"[-\s.)\u2010-\u2015]\d{3}[-\s.\u2010-\u2015]?\d{4}\Z")
+_DIGITS = (10, 13)
+
 _RISKY_NAME = re.compile(
     r"\.(?:exe|scr|pif|com|bat|cmd|ps1|vbs|vbe|js|jse|wsf|wsh|hta|lnk|url|msi|msix|jar|reg|cpl|chm|iso|img|vhd|vhdx|"
     r"html?|shtml?|xhtml|mht|mhtml|svgz?|xll|xlam|docm|dotm|xlsm|xltm|pptm|potm|ppam|one|ace|cab|appx|apk|dll|sct)[\s.]*\Z",
@@ -94,6 +99,23 @@ def _shown_differs(walked: Iterable[Link], lists: DomainLists) -> bool | None:
         )
         answer = bool(answer) or differs
     return answer
+
+
+def callback(extracted: Extracted) -> bool | None:
+    """Tell whether a text names a telephone number and leaves nothing else to follow; None without text."""
+    if not extracted.text:
+        return None
+    if any(link.kind in VISITED and link.host and not link.hidden for link in extracted.links):
+        return False
+    text = f"{extracted.subject}\n{extracted.text[:_CALL_IN]}"
+    return any(_telephone(match[0]) for match in _NUMBER.finditer(text))
+
+
+def _telephone(text: str) -> bool:
+    """Whether digits are written as a telephone number with its area: +49 30 1234567, (800) 555-0199."""
+    return _DIGITS[0] <= sum(char.isdigit() for char in text) <= _DIGITS[1] and (
+        text[0] in "+(" or _GROUPED.search(text) is not None
+    )
 
 
 def content(extracted: Extracted) -> Found:

@@ -12,7 +12,7 @@ _DAEMONS = frozenset({"mailer-daemon", "postmaster", "mail-daemon", "mailerdaemo
 FOREIGN_CONTENT = ("name_matches_domain", "label_in_text", "name_in_text", "foreign_brand", "main_link_matches",
                    "unknown_links", "unknown_images", "shortener_or_ip_link", "shared_host_link",
                    "shown_link_differs", "brand_in_subject", "free_mail_sender", "sender_on_shared_host",
-                   "from_unusable")  # fmt: skip
+                   "from_unusable", "callback_number")  # fmt: skip
 """Facts that a report cannot be judged by: it quotes another message, and its sender is a machine of anyone's."""
 
 

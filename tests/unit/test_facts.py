@@ -312,6 +312,15 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (None, letter(STRANGER, subject="Your PayPal account", old=True)),
         (None, letter("", subject="Your PayPal account")),
     ],
+    "callback_number": [
+        (True, letter(STRANGER, text="Your order 1234. Not you? Call +1 (800) 555-0199 today")),
+        (True, letter("A <a@gmail.com>", text="Toll free: 800-555-0199")),
+        (False, letter(STRANGER, text="Call +1 (800) 555-0199", links=ASKS)),
+        (False, letter(STRANGER, text="Call +1 (800) 555-0199", headers={"in-reply-to": "<1@x.example>"})),
+        (False, letter(auth=PASS, text="Call +1 (800) 555-0199")),
+        (False, letter(STRANGER, text="Invoice 20260504-1187, 4 May 2026, 10.20.30.40, 1234567890")),
+        (None, letter(STRANGER, text="")),
+    ],
     "shared_host_link": [
         (True, letter(links=(link("partner.example"), link("forms.gle")))),
         (True, letter(links=(link("x.github.io"),))),

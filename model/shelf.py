@@ -168,6 +168,7 @@ class Shelf:
         """
         from model.score import Scorer, verify  # onnxruntime: only who adds a model needs it
 
+        self.make()
         given = Bundle.open(source)
         target = self.path_of(given.version)
         if target.exists():

@@ -67,7 +67,7 @@ class TrainedOn:
             return None
         try:
             rows = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise BundleError(f"{path}: {error}: restore the bundle from its source") from error
         if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != HASHES:
             raise BundleError(

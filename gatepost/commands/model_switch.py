@@ -115,7 +115,7 @@ def _judge(settings: "Settings", corpora: Path | None, snapshot: str, cache: Pat
     from training.gate.decision import decide_promotion
     from training.gate.measure import Operating, Trial, gather_evidence, read_record, without_record
     from training.gate.promotion import turn
-    from training.gate.sources import collect
+    from training.gate.sources import collected
     from training.reading import Reader
     from training.settings import DEFAULT_CACHE
 
@@ -131,11 +131,15 @@ def _judge(settings: "Settings", corpora: Path | None, snapshot: str, cache: Pat
         record = read_record(candidate)
         trial = Trial(candidate, record, in_place, shipped, settings.gate,
                       Operating(written.quarantine_at, written.hold_at), part, looks)  # fmt: skip
-        with tempfile.TemporaryDirectory(prefix="gatepost-gate-") as folder, \
-                Reader(Path(folder), DomainLists.load()) as reader:  # fmt: skip
-            mail = list(collect(reader, settings.dataset, pairs=without_record(candidate, record), frozen=snapshot,
-                                most_written=settings.gate.written_messages, corpora=corpora,
-                                cache=(cache or DEFAULT_CACHE).expanduser(), tell=tell))  # fmt: skip
+        with (
+            tempfile.TemporaryDirectory(prefix="gatepost-gate-") as folder,
+            Reader(Path(folder), DomainLists.load()) as reader,
+            collected(
+                reader, settings.dataset, pairs=without_record(candidate, record), frozen=snapshot,
+                most_written=settings.gate.written_messages, corpora=corpora,
+                cache=(cache or DEFAULT_CACHE).expanduser(), tell=tell,
+            ) as mail,
+        ):  # fmt: skip
             evidence = gather_evidence(trial, mail, ATTACKS, reader, tell)
         return decide_promotion(evidence, settings.gate), evidence
 

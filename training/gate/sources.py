@@ -5,6 +5,7 @@ afterwards: nothing of it is left in clear.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,23 +112,26 @@ def outside(folder: Path, cache: Path, reader: Reader, tell: Tell) -> Iterator[G
         yield GateMail(OUTSIDE, example, True, partial(opened.raw, by_key[example.key]), {})
 
 
-def collect(
+@contextmanager
+def collected(
     reader: Reader, dataset: DatasetSettings, *, pairs: Sequence[str] | None = None, frozen: str = "",
     most_written: int | None = None, corpora: Path | None = None, cache: Path, tell: Tell = lambda _: None,
-) -> Iterator[GateMail]:  # fmt: skip
-    """Yield all of the gate's mail; a site without a data store has none of its own.
+) -> Iterator[list[GateMail]]:  # fmt: skip
+    """Yield all of the gate's mail, with the data store open behind it; a site without one has no mail of its own.
 
     `pairs` names the written pairs of a candidate that does not say what it was trained on. Raises DataStoreError,
     CorporaError or WrittenError.
     """
     tell("reading the written mail that is held out")
-    yield from written(reader, pairs, most_written)
-    if dataset.database.exists():
-        tell("reading reviewed mail of the data store")
-        with DataStore.open(dataset) as store:
-            yield from site(store, reader, frozen=frozen, most_weight=dataset.most_weight)
-    elif frozen:
-        raise DataStoreError(f"{dataset.database}: no such file, so there is no snapshot {frozen}")
-    if corpora is not None:
-        tell("reading labelled collections")
-        yield from outside(corpora, cache, reader, tell)
+    mail = list(written(reader, pairs, most_written))
+    with ExitStack() as open_:
+        if dataset.database.exists():
+            tell("reading reviewed mail of the data store")
+            store = open_.enter_context(DataStore.open(dataset))
+            mail += site(store, reader, frozen=frozen, most_weight=dataset.most_weight)
+        elif frozen:
+            raise DataStoreError(f"{dataset.database}: no such file, so there is no snapshot {frozen}")
+        if corpora is not None:
+            tell("reading labelled collections")
+            mail += outside(corpora, cache, reader, tell)
+        yield mail

@@ -174,15 +174,16 @@ def forget(cache: Path, digests: Sequence[str]) -> int:
     return gone
 
 
-def remembered(cache: Path, digest: str) -> int:
-    """Return how many rows of a cache may be of a message: its own, and those that do not say of which they are."""
+def remembered(cache: Path) -> tuple[list[str], int]:
+    """Return the SHA-256 of every message that a cache holds, and how many rows do not say of which they are."""
     if not (cache / _CACHE).exists():
-        return 0
+        return [], 0
     with closing(sqlite3.connect(cache / _CACHE, timeout=60)) as db:
         for table in _TABLES:
             db.execute(table)
-        query = "SELECT count(*) FROM seen LEFT JOIN origins USING (key) WHERE digest IS NULL OR digest = ?"
-        return int(db.execute(query, (digest,)).fetchone()[0])
+        rows = db.execute("SELECT DISTINCT digest FROM seen LEFT JOIN origins USING (key) ORDER BY digest").fetchall()
+        nameless = db.execute("SELECT count(*) FROM seen WHERE key NOT IN (SELECT key FROM origins)").fetchone()[0]
+    return [digest for (digest,) in rows if digest is not None], int(nameless)
 
 
 def sender_of(extracted: Extracted, lists: DomainLists) -> str:

@@ -85,12 +85,18 @@ def _what(plan: Forgotten) -> str:
     return f"{len(plan.digests)} {_messages(len(plan.digests))}"
 
 
+def _verb(done: Forgotten, *, dry_run: bool) -> str:
+    if dry_run:
+        return "would be"
+    return "is" if len(done.digests) == 1 and not done.unlabelled else "are"
+
+
 def _messages(count: int) -> str:
     return "message" if count == 1 else "messages"
 
 
 def _tell(done: Forgotten, models: list[Path], *, dry_run: bool) -> None:
-    click.echo(f"{_what(done)} {'would be' if dry_run else 'are'} forgotten")
+    click.echo(f"{_what(done)} {_verb(done, dry_run=dry_run)} forgotten")
     for digest, provenance in list(zip(done.digests, done.provenances, strict=True))[:_SHOWN]:
         click.echo(f"  {digest}  {safe(provenance)}")
     if len(done.digests) > _SHOWN:

@@ -17,6 +17,7 @@ from training.store.store import DataStore
 
 UNLABELLED = "unlabelled"
 DRAFTED = "draft"
+_COMPARED = 50  # members of one group that a message is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +113,30 @@ def copies(store: DataStore, one: Sequence[Entry], other: Sequence[Entry]) -> li
 
     A message that is in both sets is its own copy, with 1.
     """
-    groups: dict[str, list[Entry]] = {}
+    now = _groups_now(store, {e.digest for e in (*one, *other)})  # a snapshot's may have been joined since
+    mates: dict[str, list[Entry]] = {}
     for entry in other:
-        groups.setdefault(entry.group, []).append(entry)
-    wanted = [e for e in one if e.group in groups]
-    sketches = _sketches(store, {e.digest for e in wanted} | {e.digest for g in wanted for e in groups[g.group][:50]})
+        mates.setdefault(now[entry.digest], []).append(entry)
+    wanted = [e for e in one if now[e.digest] in mates]
+    near = {e.digest: mates[now[e.digest]][:_COMPARED] for e in wanted}
+    sketches = _sketches(store, set(near) | {mate.digest for some in near.values() for mate in some})
     found = []
     for entry in wanted:
-        near = [
-            (1.0 if mate.digest == entry.digest else overlap(sketches[entry.digest], sketches[mate.digest]), mate)
-            for mate in groups[entry.group][:50]
-        ]
-        exact = next(((1.0, mate) for mate in groups[entry.group] if mate.digest == entry.digest), None)
-        jaccard, mate = exact or max(near, key=lambda pair: (pair[0], pair[1].digest))
+        twin = next((mate for mate in mates[now[entry.digest]] if mate.digest == entry.digest), None)
+        scored = [(overlap(sketches[entry.digest], sketches[m.digest]), m.digest, m) for m in near[entry.digest]]
+        jaccard, _, mate = (1.0, "", twin) if twin is not None else max(scored, key=lambda pair: pair[:2])
         found.append(Copy(entry.digest, mate.digest, jaccard, entry.bad == mate.bad))
     return sorted(found, key=lambda c: (-c.jaccard, c.digest))
+
+
+def _groups_now(store: DataStore, digests: set[str]) -> dict[str, str]:
+    wanted = sorted(digests)
+    found: dict[str, str] = {}
+    with store.reading() as connection:
+        for at in range(0, len(wanted), 500):
+            query = select(entries.c.digest, entries.c.grouped).where(entries.c.digest.in_(wanted[at : at + 500]))
+            found.update((row.digest, row.grouped) for row in connection.execute(query))
+    return found
 
 
 def _sketches(store: DataStore, digests: set[str]) -> dict[str, Shingles]:

@@ -37,8 +37,14 @@ class Subject:
     def mark(self) -> str:
         """The name whose keyed hash stays behind."""
         if self.sender:
-            return f"sender {self.sender.strip().lower().lstrip('@').rstrip('.')}"
+            return f"sender {self.sender.strip().lower().removeprefix('@').rstrip('.')}"
         return f"message {self.digest}" if self.digest else f"reviewer {self.reviewer}"
+
+    @property
+    def needle(self) -> str:
+        """What the store's files must not hold any more; empty where that says nothing (a name in a path)."""
+        name = self.mark.partition(" ")[2]
+        return "" if self.reviewer else name if self.digest or "@" in name else f"@{name}"
 
 
 @dataclass(frozen=True, slots=True)

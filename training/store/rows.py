@@ -68,15 +68,15 @@ def _csv_rows(path: Path, about: About, columns: Columns) -> Iterator[tuple[byte
 
 
 def _check_titles(path: Path, titles: Mapping[str, str], found: Sequence[str], columns: Columns) -> None:
+    for name, title in columns.names.items():
+        if title not in found:
+            raise DataStoreError(f"{path}: line 1: there is no column {title!r} for {name}")
     if not {titles[name] for name in ("path", "text", "html")} & set(found):
         named = ", ".join(repr(name) for name in found[:12]) or "nothing"
         raise DataStoreError(
             f"{path}: line 1: expected a column path, text or html, found {named}; the first line names the columns "
             "(--column text=HEADER if yours is called otherwise)"
         )
-    for name, title in columns.names.items():
-        if title not in found:
-            raise DataStoreError(f"{path}: line 1: there is no column {title!r} for {name}")
 
 
 def _csv_row(

@@ -1,7 +1,8 @@
 """Fitting the fusion: one weight a fact, its sign fixed by reason, all weights shrunk towards one another.
 
 Flexible models of facts learn where the mail was collected. Here a fact may only do what its meaning says (a known
-sender never makes mail worse), and a weight leaves the common mean only where the data insist.
+sender never makes mail worse), its silent side is fixed by reason too, and a weight leaves the common mean only where
+the data insist.
 """
 
 from collections.abc import Sequence
@@ -11,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bundle import FactWeight
-from model.facts import BAD, GOOD, Facts
+from model.facts import BAD, BOTH_SPEAK, FALSE_SPEAKS, GOOD, MUTE, Facts
 from training.settings import FusionSettings
 
 NAMES = (*GOOD, *BAD)
 SIGNS = np.array([-1.0] * len(GOOD) + [1.0] * len(BAD))
+CENTRES = np.array([0.5 if name in BOTH_SPEAK else 1.0 if name in FALSE_SPEAKS else 0.0 for name in NAMES])
+"""Value of each fact that says nothing: half way where both speak, else the silent one. Unknown says as little."""
 RARE = 15
-"""A fact known in fewer messages of either class, or true in fewer of both, keeps the common weight."""
+"""A fact that speaks in fewer messages keeps the common weight, or the stated one."""
 
 Floats = NDArray[np.float64]
 
@@ -54,61 +57,56 @@ class Fitted:
 
 
 def equal(settings: FusionSettings) -> Fitted:
-    """Return equal weights, for want of mail whose facts can be trusted: one logit from false to true."""
+    """Return equal weights, for want of mail whose facts can be trusted: one logit a fact, but what is stated."""
     weight = min(1.0, settings.heaviest)
-    return Fitted({n: FactWeight(float(s) * weight, 0.5) for n, s in zip(NAMES, SIGNS, strict=True)}, 0.0, weight)
+    return Fitted(_terms(np.full(len(NAMES), weight), settings), 0.0, weight)
 
 
 def fit(
     facts: Sequence[Facts], bad: Sequence[bool], weight: Sequence[float], settings: FusionSettings, seed: int
 ) -> Fitted:
-    """Fit by penalised logistic regression with both classes weighing the same."""
+    """Fit by penalised logistic regression with both classes weighing the same.
+
+    Each weight is pulled to the common mean, and the mean to one logit, by `settings.shrink`.
+    """
     from scipy.optimize import minimize
 
     draw = np.random.default_rng(seed)
     side = np.array(bad, dtype=np.bool_)
     table = equally_missing(values(facts), side, draw)
     table[draw.random(table.shape) < settings.drop] = np.nan
-    centre = _centres(table, side, np.array(weight))
-    signed = np.nan_to_num((table - centre) * SIGNS)
+    signed = np.nan_to_num((table - CENTRES) * SIGNS)
     share = _balanced(side, np.array(weight, dtype=np.float64))
-    told = _told(table, side)
+    told = (signed != 0).sum(axis=0) >= RARE
     target = np.where(side, 1.0, -1.0)
+    pull = settings.shrink / len(bad)
 
     def loss(theta: Floats) -> tuple[float, Floats]:
         mean, bias, own = theta[0], theta[1], theta[2:]
-        pull = settings.shrink / len(bad)
         w = np.where(told, own, mean)
         margin = target * (signed @ w + bias)
         slope = -target * share / (1 + np.exp(margin))
         back = signed.T @ slope
         apart = np.where(told, own - mean, 0.0)
         grad_own = np.where(told, back + pull * apart, 0.0)
-        grad_mean = float(back[~told].sum() - pull * apart.sum() + pull * mean)
-        value = float((share * np.logaddexp(0, -margin)).sum() + pull / 2 * ((apart**2).sum() + mean**2))
+        grad_mean = float(back[~told].sum() - pull * apart.sum() + pull * (mean - 1))
+        value = float((share * np.logaddexp(0, -margin)).sum() + pull / 2 * ((apart**2).sum() + (mean - 1) ** 2))
         return value, np.concatenate(([grad_mean, float(slope.sum())], grad_own))
 
-    start = np.concatenate(([0.7, 0.0], np.full(len(NAMES), 0.7)))
+    start = np.concatenate(([1.0, 0.0], np.full(len(NAMES), 1.0)))
     bounds = [(0, settings.heaviest), (-5, 5), *[(0, settings.heaviest)] * len(NAMES)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     mean, bias = float(found[0]), float(found[1])
-    own = np.where(told, found[2:], mean)
-    terms = {
-        n: FactWeight(round(float(s * w), 4), round(float(c), 4))
-        for n, s, w, c in zip(NAMES, SIGNS, own, centre, strict=True)
+    return Fitted(_terms(np.where(told, found[2:], mean), settings), round(bias, 4), mean)
+
+
+def _terms(weights: Floats, settings: FusionSettings) -> dict[str, FactWeight]:
+    """Return signed weights; what never counts has none, what no collection shows has the stated one."""
+    own = [0.0 if n in MUTE else settings.stated.get(n, float(w)) for n, w in zip(NAMES, weights, strict=True)]
+    return {
+        n: FactWeight(round(float(s) * min(w, settings.heaviest), 4), float(c))
+        for n, s, w, c in zip(NAMES, SIGNS, own, CENTRES, strict=True)
     }
-    return Fitted(terms, round(bias, 4), mean)
-
-
-def _centres(table: Floats, bad: NDArray[np.bool_], weight: Floats) -> Floats:
-    """Value of each fact half way between the classes' means, so that a fact that is unknown says nothing."""
-    out = np.full(table.shape[1], 0.5)
-    for column in range(table.shape[1]):
-        known = ~np.isnan(table[:, column])
-        if (known & bad).any() and (known & ~bad).any():
-            means = [np.average(table[known & s, column], weights=weight[known & s]) for s in (bad, ~bad)]
-            out[column] = float(np.mean(means))
-    return out
 
 
 def _balanced(bad: NDArray[np.bool_], weight: Floats) -> Floats:
@@ -116,13 +114,6 @@ def _balanced(bad: NDArray[np.bool_], weight: Floats) -> Floats:
     for side in (False, True):
         share[bad == side] /= 2 * max(1e-9, float(share[bad == side].sum()))
     return share
-
-
-def _told(table: Floats, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    known = ~np.isnan(table)
-    enough = (known[bad].sum(axis=0) >= RARE) & (known[~bad].sum(axis=0) >= RARE)
-    result: NDArray[np.bool_] = enough & (np.nansum(table, axis=0) >= RARE)
-    return result
 
 
 def raw_logits(fitted: Fitted, facts: Sequence[Facts], text: Floats, text_weight: float, text_cap: float) -> Floats:

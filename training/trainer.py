@@ -6,8 +6,7 @@ Everything is written into a temporary folder beside the target, and only a bund
 import json
 import shutil
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +36,7 @@ from training.evaluation.trained import TrainedOn
 from training.examples import WRITTEN, Example, data_fingerprint, set_apart
 from training.export import ExportError, run, session, write_files
 from training.gather import Material, Tell, gather
+from training.pools import of_today, shared, votes
 from training.settings import DEFAULT_CACHE, TrainSettings
 from training.texts import cut, fit_window_weights, labelled, shape
 
@@ -160,10 +160,7 @@ def _probes(material: Material) -> list[Example]:
 
 def _fusion(settings: TrainSettings, material: Material, site: Sequence[Example], tell: Tell) -> fusion.Fitted:
     """Fit fact weights where mail with real facts is at hand; written mail is no evidence about facts."""
-    first = settings.fusion.first_year
-    pool = [e for e in (*site, *material.train) if e.archive != WRITTEN and e.year is not None and e.year >= first
-            and e.facts.sender_known is not None]  # fmt: skip
-    rows, weight = shared(pool, settings.fusion.shares)
+    rows, weight = shared(of_today((*site, *material.train), settings.fusion.first_year), settings.fusion.shares)
     if min(sum(e.bad for e in rows), sum(not e.bad for e in rows)) < settings.data.smallest_class:
         tell("no mail whose facts can be trusted: all facts get equal weights")
         return fusion.equal(settings.fusion)
@@ -176,9 +173,9 @@ def _calibrated(bundle: Bundle, settings: TrainSettings, material: Material, fit
 
     A site's mail is in it with its facts alone: its text may not shape the released model.
     """
-    first = settings.fusion.first_year
-    pool = [e for e in material.calibration if e.archive == WRITTEN or (e.year is not None and e.year >= first)]
-    rows, weight = shared([*pool, *site], settings.calibration.shares)
+    written = [e for e in material.calibration if e.archive == WRITTEN]
+    pool = [*of_today(material.calibration, settings.fusion.first_year), *written, *site]
+    rows, weight = shared(pool, settings.calibration.shares)
     if not rows:
         return bundle
     opened = session(bundle.path / ENCODER)
@@ -197,18 +194,8 @@ def _calibrated(bundle: Bundle, settings: TrainSettings, material: Material, fit
     )
     calibration = calibrate.platt(data, settings.calibration)
     told = calibrate.p_bad(data, calibration)
-    each = np.ones_like(told)  # a budget is a share of messages, not of collections
     return replace(bundle, calibration=calibration,
-                   thresholds=calibrate.thresholds(told, data.bad, each, settings.calibration))  # fmt: skip
-
-
-def shared(pool: Sequence[Example], shares: Mapping[str, float]) -> tuple[list[Example], list[float]]:
-    """Return the examples of collections that have a share, each with its part of it; the mean weight is 1."""
-    sides = [f"{e.archive}:{'bad' if e.bad else 'good'}" for e in pool]
-    counts = Counter(sides)
-    rows = [(e, shares[s] / counts[s]) for e, s in zip(pool, sides, strict=True) if s in shares]
-    total = sum(w for _, w in rows) or 1.0
-    return [e for e, _ in rows], [w * len(rows) / total for _, w in rows]
+                   thresholds=calibrate.thresholds(told, data.bad, votes(rows), settings.calibration))  # fmt: skip
 
 
 def _parity(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from model.bundle import Fusion
-from model.facts import BAD, GOOD, Facts
+from model.facts import BAD, BOTH_SPEAK, FALSE_SPEAKS, GOOD, MUTE, Facts
 from model.score import fact_logits
-from training.fusion import NAMES, equal, equally_missing, fit, raw_logits, values
+from training.fusion import CENTRES, NAMES, equal, equally_missing, fit, raw_logits, values
 from training.settings import FusionSettings
 
 
@@ -90,3 +90,39 @@ def test_unknown_facts_leave_only_the_bias() -> None:
 
     assert raw_logits(fitted, [Facts()], np.zeros(1), 0.2, 2.0)[0] == fitted.bias
     assert np.isnan(values([Facts()])).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fact_speaks_only_on_its_side(name: str) -> None:
+    """What most honest mail lacks must not speak against it by being absent, nor what thieves have too for them."""
+    fitted = equal(FusionSettings())
+    served = Fusion(fitted.bias, 0.0, 2.0, fitted.facts)
+    told = {value: fact_logits(served, Facts(**{name: value})).get(name, 0.0) for value in (True, False)}
+
+    if name in MUTE:
+        assert told == {True: 0.0, False: 0.0}
+    elif name in BOTH_SPEAK:
+        assert told[True] == -told[False] < 0
+    elif name in FALSE_SPEAKS:
+        assert told[True] == 0 < told[False]
+    else:
+        assert told[False] == 0
+        assert (told[True] < 0) is (name in GOOD)
+
+
+def test_what_no_collection_shows_has_the_stated_weight() -> None:
+    settings = FusionSettings(stated={"known_correspondent": 1.7, "first_contact": 9.0})
+    facts, bad = sample(400)
+
+    for fitted in (equal(settings), fit(facts, bad, [1.0] * len(bad), settings, 1)):
+        assert fitted.facts["known_correspondent"].weight == -1.7
+        assert fitted.facts["first_contact"].weight == settings.heaviest
+
+
+def test_with_a_strong_pull_all_weights_are_one() -> None:
+    facts, bad = sample(400)
+
+    fitted = fit(facts, bad, [1.0] * len(bad), FusionSettings(shrink=1e7, stated={}), 1)
+
+    assert all(abs(abs(t.weight) - 1) < 0.01 for n, t in fitted.facts.items() if n not in MUTE)
+    assert [t.centre for t in fitted.facts.values()] == CENTRES.tolist()

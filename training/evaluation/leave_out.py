@@ -21,12 +21,12 @@ from training.evaluation.figures import UNKNOWN, Figure, Floats, Ints, Ranking, 
 from training.evaluation.measure import KEPT_BUDGET
 from training.evaluation.report_terminal import columns, number, percent
 from training.evaluation.sets import RefusedError, Sample
-from training.examples import WRITTEN, Example, decontaminated, of_rows, pick_rows
+from training.examples import Example, decontaminated, of_rows, pick_rows
 from training.gather import DataError, Material, Tell, gather
 from training.linear import TfidfBaseline
+from training.pools import of_today, shared
 from training.reading import Reader
 from training.settings import TrainSettings
-from training.trainer import shared
 
 MOST = 1_000
 """Messages of a class that are tested: the interval is then about ± 2 points."""
@@ -155,10 +155,7 @@ class _Text:
 
 def _recipe(text: _Text, train: Sequence[Example], site: Sequence[Example], settings: TrainSettings) -> Score:
     """Fit the weights of the facts as the recipe does, and return what fuses them with the text."""
-    since = settings.fusion.first_year
-    pool = [e for e in (*site, *train) if e.archive != WRITTEN and e.year is not None and e.year >= since
-            and e.facts.sender_known is not None]  # fmt: skip
-    rows, weight = shared(pool, settings.fusion.shares)
+    rows, weight = shared(of_today((*site, *train), settings.fusion.first_year), settings.fusion.shares)
     if min(sum(e.bad for e in rows), sum(not e.bad for e in rows)) < settings.data.smallest_class:
         fitted = fusion.equal(settings.fusion)
     else:

@@ -6,8 +6,9 @@ inputs with the scores that this very file gave. A folder that differs in any of
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ ENCODER = "model.onnx"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "window_weights.npy"
 CARD = "README.md"
+EVEN = 0.5
 _MAX_MANIFEST = 4 << 20
 
 
@@ -48,16 +50,31 @@ class Fusion:
     facts: Mapping[str, FactWeight]
 
 
+def log_odds(p: float) -> float:
+    """Natural logarithm of the odds of a share between 0 and 1."""
+    return math.log(p / (1 - p))
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Platt scaling of the fused logit (Platt 1999), with a term for the number of windows (the maximum over more
     windows is larger by chance), and a temperature for the kinds of bad mail (Guo et al. 2017).
+
+    The logit is a log likelihood ratio plus the log odds of `prior`, the share of bad mail that is assumed.
     """
 
     slope: float
     intercept: float
     per_log2_window: float
     kind_temperature: float
+    prior: float = EVEN
+
+    def at_prior(self, prior: float) -> Self:
+        """Return the same likelihood ratios under another share of bad mail. Raises ValueError outside (0, 1)."""
+        if not 0 < prior < 1:
+            raise ValueError(f"a prior is a share between 0 and 1, not {prior}")
+        moved = log_odds(prior) - log_odds(self.prior)
+        return replace(self, intercept=self.intercept + moved, prior=prior)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +191,9 @@ def manifest_json(bundle: Bundle, extra: Mapping[str, Any] | None = None) -> dic
         "shape": {name: getattr(shape, name) for name in shape.__dataclass_fields__},
         "fusion": {"bias": fusion.bias, "text_weight": fusion.text_weight, "text_cap": fusion.text_cap,
                    "facts": {k: {"weight": v.weight, "centre": v.centre} for k, v in fusion.facts.items()}},
-        "calibration": {name: getattr(calibration, name) for name in calibration.__dataclass_fields__},
+        # a prior of one half goes without saying, as in the manifests of before it could be moved
+        "calibration": {name: getattr(calibration, name) for name in calibration.__dataclass_fields__
+                        if name != "prior" or calibration.prior != EVEN},
         "thresholds": {"quarantine": bundle.thresholds.quarantine, "hold": bundle.thresholds.hold},
         "golden_tolerance": bundle.golden_tolerance,
         "goldens": [golden_json(golden) for golden in bundle.goldens],

@@ -228,6 +228,10 @@ class CalibrationSettings(_Section):
     """
     hold_budget: float = Field(default=0.02, gt=0, lt=1)
     """The same for the lower hold threshold: all that is kept in any way. Between the two a person decides."""
+    site_scale: float = Field(default=0.25, gt=0)
+    """How far a site's likelihood ratios may well be stretched against the shipped ones (standard deviation)."""
+    site_shift: float = Field(default=1.0, gt=0)
+    """How far they may well be shifted, in logits. Two hundred verdicts know the shift to about a third of that."""
 
 
 class ExportSettings(_Section):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from training.evaluation.sets import Sample
     from training.settings import TrainSettings
 
+_RIVALS = {"facts": "facts alone", "tfidf": "TF-IDF + LR", "frozen": "frozen embeddings + LR"}
+"""Baselines by their short names, as `training.evaluation.methods` calls them."""
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
 
@@ -29,6 +31,13 @@ _OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
 )
 @click.option("--set", "wanted", multiple=True, help="Measure only this set; may be given again.")
 @click.option("--against", type=click.Path(path_type=Path), help="Another bundle to compare with, mail by mail.")
+@click.option(
+    "--baseline",
+    "rivals",
+    multiple=True,
+    type=click.Choice(["facts", "tfidf", "frozen", "none"]),
+    help="Measure beside this baseline only; may be given again.  [default: all three]",
+)
 @click.option(
     "--robustness",
     type=click.IntRange(0),
@@ -79,6 +88,7 @@ def command(
     config: Path | None,
     left_out: tuple[str, ...],
     cache: Path | None,
+    rivals: tuple[str, ...],
     as_json: bool,
     html: Path | None,
     markdown: Path | None,
@@ -108,6 +118,9 @@ def command(
         asked = Asked(
             sets=wanted,
             against=Bundle.open(against) if against else None,
+            baselines=tuple(_RIVALS[name] for name in rivals if name in _RIVALS)
+            if rivals
+            else tuple(_RIVALS.values()),
             prior=prior,
             robustness=robustness,
             further=_snapshot(dataset, config, folder, settings, tell) if dataset else (),

@@ -118,23 +118,29 @@ def evaluate(
 
 def _trained(bundle: Bundle, against: Bundle | None, material: Material, notes: list[str]) -> TrainedOn | None:
     """Return the mail that trained either bundle, as far as can be told; `notes` says where it cannot."""
+    at_hand = [*material.train, *material.calibration]
+    same = data_fingerprint(at_hand)
+    if same != bundle.data_fingerprint:
+        notes.append(
+            f"the baselines are trained on the {len(material.train)} messages at hand, which are not exactly those "
+            "that trained the model"
+        )
     rows = []
     for one in (bundle, against):
         if one is None:
             continue
         known = TrainedOn.open(one.path)
-        texts = [*material.train, *material.calibration]
-        if known is None and data_fingerprint(texts) == one.data_fingerprint:
-            known = TrainedOn.of(e.document.text for e in texts)
-        if known is None:
-            notes.append(
-                f"model {one.version} carries no fingerprints of its training mail, and that mail is not at hand: "
-                "copies of it in the sets were not looked for"
-            )
-            if one is bundle:
-                return None
-        else:
+        if known is None and one.data_fingerprint == same:
+            known = TrainedOn.of(e.document.text for e in at_hand)
+        if known is not None:
             rows.append(known.rows)
+            continue
+        notes.append(
+            f"model {one.version} carries no fingerprints of its training mail, and that mail is not at hand: "
+            "copies of it in the sets were not looked for"
+        )
+        if one is bundle:
+            return None
     return TrainedOn(np.concatenate(rows))
 
 

@@ -1,0 +1,213 @@
+"""Evaluation from end to end: attacks through the extractor, snapshots of the data store, the command, bad input."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from dataset_rig import data_store, numbered, put, said
+
+pytest.importorskip("torch", reason="needs the training extra")
+
+from gatepost.commands.evaluate import _RIVALS
+from gatepost.commands.evaluate import command as evaluate
+from model.bundle import DEFAULT, Bundle
+from model.labels import Label
+from model.score import Scorer
+from training.corpora import COLUMNS
+from training.evaluation.attacks import ATTACKS
+from training.evaluation.embeddings import Embedder
+from training.evaluation.leave_out import leave_out
+from training.evaluation.methods import BASELINES
+from training.evaluation.robustness import Message, robustness
+from training.evaluation.sets import RefusedError
+from training.evaluation.stored import snapshot_samples
+from training.gather import Material
+from training.letter import compose
+from training.settings import FinetuneSettings, TrainSettings
+from training.store.entry import Origin
+from training.store.snapshots import freeze, snapshot
+from training.written import load
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    """The shipped model, with its hold threshold so low that all bad mail of the test is caught."""
+    bundle = Bundle.open(DEFAULT)
+    return Scorer(dataclasses.replace(bundle, thresholds=dataclasses.replace(bundle.thresholds, hold=0.0)))
+
+
+def messages(bad: int, good: int) -> list[Message]:
+    found = load()
+    evil = [m for m in found if m.label is not Label.HAM][:bad]
+    honest = [m for m in found if m.label is Label.HAM][:good]
+    return [
+        Message(compose(m, 7), m.facts, m.label is not Label.HAM, f"{m.label}{n}")
+        for n, m in enumerate((*evil, *honest))
+    ]
+
+
+def test_an_attack_that_changes_nothing_loses_nothing(scorer: Scorer) -> None:
+    (found,) = robustness(scorer, messages(3, 2), seed=1, attacks={"none": lambda raw, _: raw})
+
+    assert (found.caught_before.value, found.caught_after.value, found.caught_after.n) == (1.0, 1.0, 3)
+    assert (found.bad.difference.value, found.good.difference.value, found.good.difference.n) == (0.0, 0.0, 2)
+    assert (found.not_applicable, found.failed) == (0, 0)
+
+
+def test_what_cannot_be_attacked_is_counted_apart(scorer: Scorer) -> None:
+    (found,) = robustness(scorer, messages(3, 2), seed=1, attacks={"nowhere": lambda raw, _: None})
+
+    assert not found.caught_after.known
+    assert found.not_applicable == 5
+
+
+def test_real_attacks_go_through_the_extractor(scorer: Scorer) -> None:
+    found = {a.name: a for a in robustness(scorer, messages(2, 1), seed=1)}
+
+    assert set(found) == set(ATTACKS)
+    assert all(a.failed == 0 for a in found.values())
+    assert found["padding to 10,000 words"].caught_after.n == 2
+
+
+def test_ways_of_sampling_are_measured_apart(tmp_path: Path) -> None:
+    """Two kept and two sampled messages: two samples, the sampled weighing 1/p, each saying what it is."""
+    with data_store(tmp_path) as store:
+        put(store,
+            (numbered(1), said("spam", origin=Origin.KEPT)), (numbered(2), said("ham", origin=Origin.KEPT)),
+            (numbered(3), said("ham", origin=Origin.SAMPLED, sample_weight=20.0)),
+            (numbered(4), said("spam", origin=Origin.SAMPLED, sample_weight=20.0)))  # fmt: skip
+        freeze(store, "first", by="mona")
+        found = snapshot_samples(store, snapshot(store, "first"), TrainSettings(cache=tmp_path / "c"), lambda _: None)
+
+    assert [s.name for s in found] == ["first (kept)", "first (sampled)"]
+    assert found[0].weight.tolist() == [1.0, 1.0]
+    assert found[1].weight.tolist() == [20.0, 20.0]
+    assert "chosen by a model" in found[0].taken
+    assert "1/p" in found[1].taken
+
+
+def test_a_snapshot_is_measured_by_the_command(tmp_path: Path) -> None:
+    """One sender's mail, ham alone: measured as far as it goes, and the certificate counts one sender."""
+    with data_store(tmp_path) as store:
+        put(store, *((numbered(n), said("ham")) for n in range(4)))
+        freeze(store, "one", by="mona")
+    html, card = tmp_path / "r.html", tmp_path / "card.md"
+
+    done = CliRunner().invoke(evaluate, [
+        "--dataset", "one", "--store", str(tmp_path / "dataset"), "--baseline", "none",
+        "--cache", str(tmp_path / "cache"), "--json", "--html", str(html), "--markdown", str(card)])  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    (told,) = json.loads(done.stdout)["sets"]
+    assert (told["set"], told["good"], told["bad"]) == ("one (imported)", 4, 0)
+    assert told["legitimate"]["certificate"]["senders"] == 1
+    assert told["methods"]["gatepost"]["caught"]["value"] is None
+    assert html.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert card.read_text(encoding="utf-8").startswith("# Gatepost model ")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "card.md", "dataset", "r.html"]
+
+
+def test_a_snapshot_that_is_not_there_is_a_plain_line(tmp_path: Path) -> None:
+    data_store(tmp_path).close()
+
+    done = CliRunner().invoke(evaluate, [
+        "--dataset", "nosuch", "--store", str(tmp_path / "dataset"),
+        "--cache", str(tmp_path / "cache")])  # fmt: skip
+
+    assert done.exit_code == 2
+    assert "there is no snapshot nosuch" in done.output
+
+
+def test_no_folder_of_collections_is_a_plain_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(evaluate, ["--corpora", str(tmp_path / "nowhere"), "--cache", str(tmp_path / "cache")])
+
+    assert done.exit_code == 2
+    assert "nowhere/index.csv" in done.output
+
+
+def test_leaving_out_needs_collections(tmp_path: Path) -> None:
+    done = CliRunner().invoke(evaluate, ["--leave-out", "spamassassin", "--cache", str(tmp_path / "cache")])
+
+    assert done.exit_code == 2
+    assert "give --corpora" in done.output
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_half_written(tmp_path: Path) -> None:
+    with data_store(tmp_path) as store:
+        put(store, (numbered(1), said("ham")))
+        freeze(store, "one", by="mona")
+
+    done = CliRunner().invoke(evaluate, [
+        "--dataset", "one", "--store", str(tmp_path / "dataset"),
+        "--baseline", "none", "--cache", str(tmp_path / "cache"),
+        "--html", str(tmp_path / "missing" / "r.html")])  # fmt: skip
+
+    assert done.exit_code == 2
+    assert "r.html" in done.output
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def collection(folder: Path) -> Path:
+    """Two collections of twelve messages, half of them bad, and one that is all ham."""
+    rows = [",".join(COLUMNS)]
+    for archive in ("old", "new", "lists"):
+        for n in range(12):
+            bad = n % 2 and archive != "lists"
+            path = folder / archive / "mail" / f"{n}.eml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            words = "win money now claim prize" if bad else "minutes of the meeting about the garden"
+            raw = f"From: a@s{n}.{archive}.example\r\nSubject: {words} {n}\r\n\r\n{words} {archive} {n} {n * n}\r\n"
+            path.write_bytes(raw.encode())
+            label = "bad" if bad else "ham"
+            rows.append(f"{archive},{archive}/mail/{n}.eml,train,{label},corpus,2024,en,raw,0,{archive}{n}")
+    (folder / "index.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_a_collection_is_left_out_of_training(tmp_path: Path) -> None:
+    """Trained on written mail and on the other collections; its own near-duplicates elsewhere are left out too."""
+    corpora = collection(tmp_path / "corpora")
+    settings = TrainSettings.model_validate({"cache": tmp_path / "cache", "data": {"smallest_class": 2}})
+    from training.gather import gather
+
+    whole = gather(settings, corpora, lambda _: None)
+    few = Material([e for e in whole.train if e.archive != "written"][:200], whole.calibration[:60], [], [], ())
+
+    found = leave_out("old", settings, corpora, lambda _: None, material=few)
+
+    assert (found.good, found.bad) == (6, 6)
+    assert found.trained == sum(e.archive != "old" for e in few.train) - found.copies
+    assert set(found.to_json()) >= {"left_out", "near_duplicates_left_out", "methods"}
+    assert all(m.auc.n == 12 for m in found.methods.values())
+    with pytest.raises(RefusedError, match="nosuch: no such collection to leave out; there are: lists, new, old"):
+        leave_out("nosuch", settings, corpora, lambda _: None, material=few)
+    with pytest.raises(RefusedError, match="lists: it has no bad mail"):
+        leave_out("lists", settings, corpora, lambda _: None, material=few)
+
+
+def test_embeddings_come_back_from_the_store_unchanged(tmp_path: Path) -> None:
+    """The second reading is the first, and of documents of all lengths each gets its own."""
+    documents = _documents()
+    embedder = Embedder(tmp_path, FinetuneSettings())
+
+    first, second = embedder.of(documents), Embedder(tmp_path, FinetuneSettings()).of(documents[::-1])[::-1]
+
+    assert np.array_equal(first, second)
+    assert np.allclose(np.linalg.norm(first, axis=1), 1, atol=0.01)
+    assert len({row.tobytes() for row in first}) == len(documents)
+    assert embedder.of([]).shape == (0, 0)
+
+
+def _documents():
+    from model.normalise import Document
+
+    return [Document(f"subject {n}", (), "word " * (n * 30 + 1), ()) for n in range(4)]
+
+
+def test_short_names_are_those_of_the_methods() -> None:
+    assert tuple(_RIVALS.values()) == BASELINES

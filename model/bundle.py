@@ -1,4 +1,6 @@
-"""A model as a folder: `manifest.json`, the ONNX encoder, the tokenizer, window weights and a model card.
+"""A model as a folder: `manifest.json`, the ONNX encoder, the head, the tokenizer, window weights and a model card.
+
+Format 2 has the head (`model.head`) as a file of its own; format 1 has it inside the encoder's file and still serves.
 
 The manifest names every file with its SHA-256, the normaliser version that the model was trained on, and golden
 inputs with the scores that this very file gave. A folder that differs in any of it is refused before it serves.
@@ -8,16 +10,17 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 from model.encode import Shape
 from model.facts import Facts
-from model.labels import LABELS, Label
+from model.head import HEAD
+from model.labels import BAD, LABELS, Label
 from model.normalise import VERSION, Document
 
-FORMAT = 1
+FORMATS = (1, 2)
 DEFAULT = Path(__file__).parent / "bundles" / "default"
 MANIFEST = "manifest.json"
 ENCODER = "model.onnx"
@@ -42,12 +45,16 @@ class FactWeight:
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How text and facts meet, in logits of bad against ham before calibration."""
+    """How text and facts meet, in logits of bad against ham before calibration.
+
+    `kinds` has what a fact says of the kind of bad mail: logits of spam, phishing and fraud × (value − ½).
+    """
 
     bias: float
     text_weight: float
     text_cap: float
     facts: Mapping[str, FactWeight]
+    kinds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def log_odds(p: float) -> float:
@@ -141,14 +148,18 @@ class Bundle:
             raise ValueError(f"labels are {data['labels']}, expected {[str(label) for label in LABELS]}")
         weights = {str(k): FactWeight(float(v["weight"]), float(v["centre"]))
                    for k, v in data["fusion"]["facts"].items()}
-        if unknown := sorted(set(weights) - {f.name for f in fields(Facts)}):
-            raise ValueError(f"fusion.facts has {unknown[0]!r}, which this Gatepost does not know")
         fusion = data["fusion"]
+        kinds = {str(k): tuple(map(float, v)) for k, v in fusion.get("kinds", {}).items()}
+        for key, table in (("facts", weights), ("kinds", kinds)):
+            if unknown := sorted(set(table) - {f.name for f in fields(Facts)}):
+                raise ValueError(f"fusion.{key} has {unknown[0]!r}, which this Gatepost does not know")
+        if wrong := [name for name, row in kinds.items() if len(row) != len(BAD)]:
+            raise ValueError(f"fusion.kinds.{wrong[0]} has {len(kinds[wrong[0]])} numbers, expected {len(BAD)}")
         return cls(
             path, str(data["version"]), str(data["created"]), str(data["base_model"]),
             str(data["data_fingerprint"]),
             Shape(**data["shape"]),
-            Fusion(float(fusion["bias"]), float(fusion["text_weight"]), float(fusion["text_cap"]), weights),
+            Fusion(float(fusion["bias"]), float(fusion["text_weight"]), float(fusion["text_cap"]), weights, kinds),
             Calibration(**{k: float(v) for k, v in data["calibration"].items()}),
             Thresholds(**data["thresholds"]),
             tuple(map(_golden, data["goldens"])), float(data["golden_tolerance"]), files,
@@ -181,7 +192,7 @@ def manifest_json(bundle: Bundle, extra: Mapping[str, Any] | None = None) -> dic
     """Return the manifest of a bundle; `extra` holds further records (training settings, figures)."""
     fusion, calibration, shape = bundle.fusion, bundle.calibration, bundle.shape
     return {
-        "format": FORMAT,
+        "format": FORMATS[-1] if HEAD in bundle.files else FORMATS[0],
         "version": bundle.version,
         "created": bundle.created,
         "base_model": bundle.base_model,
@@ -190,7 +201,8 @@ def manifest_json(bundle: Bundle, extra: Mapping[str, Any] | None = None) -> dic
         "labels": [str(label) for label in LABELS],
         "shape": {name: getattr(shape, name) for name in shape.__dataclass_fields__},
         "fusion": {"bias": fusion.bias, "text_weight": fusion.text_weight, "text_cap": fusion.text_cap,
-                   "facts": {k: {"weight": v.weight, "centre": v.centre} for k, v in fusion.facts.items()}},
+                   "facts": {k: {"weight": v.weight, "centre": v.centre} for k, v in fusion.facts.items()},
+                   **({"kinds": {k: list(v) for k, v in fusion.kinds.items()}} if fusion.kinds else {})},
         # a prior of one half goes without saying, as in the manifests of before it could be moved
         "calibration": {name: getattr(calibration, name) for name in calibration.__dataclass_fields__
                         if name != "prior" or calibration.prior != EVEN},
@@ -205,7 +217,7 @@ def manifest_json(bundle: Bundle, extra: Mapping[str, Any] | None = None) -> dic
 def write_manifest(bundle: Bundle, extra: Mapping[str, Any] | None = None) -> None:
     """Write `manifest.json` into the bundle's folder, over the hashes of the files that lie there now."""
     files = {name: digest(bundle.path / name) for name in _contents(bundle.path)}
-    data = {**manifest_json(bundle, extra), "files": files}
+    data = manifest_json(replace(bundle, files=files), extra)
     text = json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
     (bundle.path / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
@@ -232,9 +244,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise BundleError(f"{file}: {error.strerror}") from error
     except ValueError as error:
         raise BundleError(f"{file}: not valid JSON ({error}): restore the bundle from its source") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    if not isinstance(data, dict) or data.get("format") not in FORMATS:
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
-        raise BundleError(f"{file}: format is {found!r}, expected {FORMAT}: use a bundle made for this release")
+        raise BundleError(f"{file}: format is {found!r}, expected {' or '.join(map(str, FORMATS))}: "
+                          "use a bundle made for this release")
     return data
 
 

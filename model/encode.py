@@ -54,7 +54,7 @@ class Encoder:
         self.shape = shape
         self._cls = self._special("[CLS]", "<s>")
         self._sep = self._special("[SEP]", "</s>")
-        self._unk = self._special("[UNK]", "<unk>")
+        self.unknown = self._special("[UNK]", "<unk>")
 
     def _special(self, *names: str) -> int:
         for name in names:
@@ -109,4 +109,4 @@ class Encoder:
     def unknown_share(self, text: str) -> float:
         """Return the share of token ids that the vocabulary does not know (0 for an empty text)."""
         ids = self.tokens(text)
-        return float(np.mean(ids == self._unk)) if len(ids) else 0.0
+        return float(np.mean(ids == self.unknown)) if len(ids) else 0.0

@@ -1,25 +1,20 @@
-"""The classifier at work: windows through the int8 encoder, fused with facts, calibrated.
-
-One ONNX session with one thread: workers are processes, and more threads a message were slower than one.
-"""
+"""The classifier at work: a text read by encoder and head, fused with facts, calibrated."""
 
 import math
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from model.bundle import ENCODER, TOKENIZER, WEIGHTS, Bundle, BundleError, Fusion
-from model.encode import Encoder, Ids
+from model.encode import Encoder
 from model.facts import Facts
+from model.head import HEAD, TextHead, TextInput
 from model.labels import BAD, Label
 from model.normalise import Document
+from model.text import EMBEDDING, TextReader
 from model.verdict import Score
-
-SLOW_FUSIONS = ("SkipLayerNormFusion",)
-"""What the runtime would join into kernels that take longer than the parts: this one 0.26 ms against 0.04 ms."""
 
 
 class ScoringFailed(Exception):
@@ -30,49 +25,75 @@ class Scorer:
     """A bundle ready to score. Use from one thread at a time."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Load encoder and tokenizer. Raises BundleError if either cannot be loaded."""
+        """Load encoder, tokenizer and head. Raises BundleError if one cannot be loaded."""
         self.bundle = bundle
         try:
             weights = np.load(bundle.path / WEIGHTS, allow_pickle=False).astype(np.float32)
-            self.encoder = Encoder(bundle.path / TOKENIZER, weights, bundle.shape)
-            self._session = _session(bundle)
-            self._masked = any(given.name == "attention_mask" for given in self._session.get_inputs())
+            self.reader = TextReader(bundle.path / ENCODER, bundle.path / TOKENIZER, weights, bundle.shape)
+            self.head = TextHead.load(bundle.path / HEAD) if HEAD in bundle.files else None
         except Exception as error:
             raise BundleError(f"{bundle.path}: cannot be loaded: {error}: "
                               "restore the bundle from its source") from error
         if weights.shape != (self.encoder.vocabulary,):
             raise BundleError(f"{bundle.path / WEIGHTS}: {weights.shape} weights for a vocabulary of "
                               f"{self.encoder.vocabulary}: restore the bundle from its source")
+        if self.head and EMBEDDING not in self.reader.outputs:
+            raise BundleError(f"{bundle.path / ENCODER}: no output {EMBEDDING!r}, which {HEAD} needs: "
+                              "restore the bundle from its source")
 
     @property
     def version(self) -> str:
         """Version of the model."""
         return self.bundle.version
 
-    def logits(self, ids: Ids) -> NDArray[np.float32]:
-        """Run one window (1-D ids) through the encoder: float32[4], bad against ham and the three kinds."""
-        feed = {"input_ids": ids[None, :]}
-        if self._masked:
-            feed["attention_mask"] = np.ones((1, len(ids)), dtype=np.int64)
-        output: NDArray[np.float32] = self._session.run(["logits"], feed)[0][0]
-        return output
+    @property
+    def encoder(self) -> Encoder:
+        """The tokenizer, and how it cuts documents."""
+        return self.reader.encoder
+
+    def embed(self, document: Document) -> TextInput:
+        """Return what the head weighs: the encoder's mean over windows, float32[width], and the hashed words.
+
+        Raises ScoringFailed for a bundle of the first format, which has no such output, and where the runtime fails.
+        """
+        if self.head is None:
+            raise ScoringFailed(f"{self.bundle.path}: made before heads had a file of their own; train it again")
+        try:
+            return self.reader.embed(document, self.head.bits)
+        except Exception as error:
+            raise ScoringFailed(f"the runtime failed: {error}") from error
+
+    def text(self, document: Document) -> tuple[NDArray[np.float32], int]:
+        """Return the text's logits, float32[4] (bad against ham, the three kinds), and how many windows were read.
+
+        Raises ScoringFailed where the model gives no finite number.
+        """
+        if self.head is None:
+            logits, windows = self._worst(document)
+        else:
+            given = self.embed(document)
+            logits, windows = self.head.logits(given), given.windows
+        if not np.isfinite(logits).all():
+            raise ScoringFailed("the encoder gave a number that is not finite")
+        return logits, windows
+
+    def _worst(self, document: Document) -> tuple[NDArray[np.float32], int]:
+        """Bundles of the first format end in logits, and the most suspicious window speaks for the message."""
+        windows = self.encoder.encode(document).ids
+        try:
+            rows = np.stack([self.reader.run("logits", ids) for ids in windows])
+        except Exception as error:
+            raise ScoringFailed(f"the runtime failed: {error}") from error
+        return rows[int(np.nan_to_num(rows[:, 0], nan=np.inf).argmax())], len(windows)
 
     def score(self, document: Document, facts: Facts) -> Score:
         """Return calibrated probabilities. Raises ScoringFailed where the model gives no finite number."""
-        windows = self.encoder.encode(document)
-        try:
-            rows = np.stack([self.logits(ids) for ids in windows.ids])
-        except Exception as error:
-            raise ScoringFailed(f"the runtime failed: {error}") from error
-        if not np.isfinite(rows).all():
-            raise ScoringFailed("the encoder gave a number that is not finite")
-        # the most suspicious window speaks for the message: a mean could be diluted by padding
-        worst = rows[int(np.argmax(rows[:, 0]))]
-        return fuse(self.bundle, worst, facts, len(windows.ids))
+        logits, windows = self.text(document)
+        return fuse(self.bundle, logits, facts, windows)
 
 
 def fuse(bundle: Bundle, logits: NDArray[np.float32], facts: Facts, windows: int) -> Score:
-    """Join text and facts into a `Score`. `logits`: float32[4] of the deciding window."""
+    """Join text and facts into a `Score`. `logits`: float32[4] of the text."""
     calibration, fusion = bundle.calibration, bundle.fusion
     slope = calibration.slope
     text = slope * float(np.clip(fusion.text_weight * float(logits[0]), -fusion.text_cap, fusion.text_cap))
@@ -82,7 +103,7 @@ def fuse(bundle: Bundle, logits: NDArray[np.float32], facts: Facts, windows: int
     if not math.isfinite(logit):
         raise ScoringFailed("the fused score is not finite")
     p_bad = 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
-    kinds = _softmax(logits[1:].astype(np.float64) / calibration.kind_temperature)
+    kinds = _softmax((logits[1:] + kind_logits(fusion, facts)) / calibration.kind_temperature)
     probabilities = {Label.HAM: 1.0 - p_bad, **{k: p_bad * float(p) for k, p in zip(BAD, kinds, strict=True)}}
     return Score(probabilities, bundle.version, text, bias, by_fact, windows)
 
@@ -95,6 +116,16 @@ def fact_logits(fusion: Fusion, facts: Facts) -> dict[str, float]:
         if value is not None and term.weight:
             given[name] = term.weight * (float(value) - term.centre)
     return given
+
+
+def kind_logits(fusion: Fusion, facts: Facts) -> NDArray[np.float64]:
+    """Return what the known facts say of the kind of bad mail: float64[3], to be added to the text's logits."""
+    total = np.zeros(len(BAD))
+    for name, weights in fusion.kinds.items():
+        value = getattr(facts, name)
+        if value is not None:
+            total += np.array(weights) * (float(value) - 0.5)
+    return total
 
 
 def verify(scorer: Scorer, *, most: int = 0) -> float:
@@ -132,13 +163,3 @@ def _softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
     e = np.exp(x - x.max())
     result: NDArray[np.float64] = e / e.sum()
     return result
-
-
-def _session(bundle: Bundle) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(bundle.path / ENCODER), options, providers=["CPUExecutionProvider"],
-                                        disabled_optimizers=list(SLOW_FUSIONS))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from model.labels import Label
+from model.labels import BAD, Label
 
 
 class Route(StrEnum):
@@ -46,8 +46,10 @@ class Score:
 
     @property
     def label(self) -> Label:
-        """The most probable class."""
-        return max(self.probabilities, key=lambda label: self.probabilities[label])
+        """Ham where that is at least as probable as all that is bad together, else the most probable kind."""
+        if self.p_bad <= 0.5:
+            return Label.HAM
+        return max(BAD, key=lambda label: self.probabilities[label])
 
 
 @dataclass(frozen=True, slots=True)

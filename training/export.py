@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.bundle import ENCODER, TOKENIZER, WEIGHTS
-from model.score import SLOW_FUSIONS
+from model.text import EMBEDDING
 from training.finetune import TextModel, base_folder
 from training.graph import fits, serving_graph
 from training.settings import ExportSettings
@@ -47,26 +47,38 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
+class _Embedding(torch.nn.Module):  # type: ignore[misc]  # torch is not followed by the type checker
+    """The part of a model that is exported: all but its head."""
+
+    def __init__(self, trained: TextModel) -> None:
+        super().__init__()
+        self.trained = trained
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the unit mean over tokens."""
+        return self.trained.embedding(input_ids, attention_mask)
+
+
 def to_onnx(trained: TextModel, path: Path) -> None:
-    """Export in fp32 with dynamic batch and length."""
+    """Export in fp32 with dynamic batch and length: ids and mask → `pooled` [batch, width]."""
     ids = torch.ones((2, 16), dtype=torch.int64)
     batch, length = torch.export.Dim("batch", min=1, max=512), torch.export.Dim("length", min=3, max=512)
     with quiet():
         torch.onnx.export(
-            trained.eval(),
+            _Embedding(trained).eval(),
             (ids, torch.ones_like(ids)),
             str(path),
             dynamo=True,
             external_data=False,
             verbose=False,
             input_names=["input_ids", "attention_mask"],
-            output_names=["logits"],
+            output_names=[EMBEDDING],
             dynamic_shapes={"input_ids": {0: batch, 1: length}, "attention_mask": {0: batch, 1: length}},
         )
 
 
 def quantise(fp32: Path, int8: Path, settings: ExportSettings, probes: Sequence[NDArray[np.int64]] = ()) -> None:
-    """Write every matrix but the head, and the embedding table, as int8.
+    """Write every matrix and the embedding table as int8.
 
     Activations are quantised as they come, but for the second matrix of each feed-forward block: what goes in there
     has outliers that one scale a window cannot hold, and costs the most labels. Its weights alone are int8. The
@@ -167,33 +179,10 @@ def write_files(
     to_onnx(trained, fp32)
     if settings.own_graph and fits(trained.encoder.config):
         onnx.save(serving_graph(trained.state_dict(), int(trained.encoder.config.num_attention_heads),
-                                epsilon=float(trained.encoder.config.layer_norm_eps), unit=trained.unit),
+                                epsilon=float(trained.encoder.config.layer_norm_eps)),
                   str(folder / ENCODER))
     else:
         quantise(fp32, folder / ENCODER, settings, probes)
     shutil.copyfile(Path(base_folder(base)) / TOKENIZER, folder / TOKENIZER)
     np.save(folder / WEIGHTS, weights)
     return fp32
-
-
-def session(path: Path, threads: int = 1) -> Any:
-    """Open an ONNX file for measuring, with what the runtime does when serving."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"],
-                                        disabled_optimizers=list(SLOW_FUSIONS))
-
-
-def run(opened: Any, windows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-    """Logits of a message's most suspicious window [4], each window by itself as in serving."""
-    masked = any(given.name == "attention_mask" for given in opened.get_inputs())
-    rows = []
-    for ids in windows:
-        feed = {"input_ids": ids[None, :]}
-        if masked:
-            feed["attention_mask"] = np.ones((1, len(ids)), dtype=np.int64)
-        rows.append(opened.run(["logits"], feed)[0][0])
-    return np.asarray(max(rows, key=lambda row: float(row[0])), dtype=np.float32)

@@ -1,6 +1,6 @@
-"""The file that serves, written from the trained weights: a BERT encoder in int8, the mean, the head.
+"""The file that serves, written from the trained weights: a BERT encoder in int8 and the mean over its tokens.
 
-Every matrix but the head is int8 with 7 bits and a scale for each column; activations are quantised as they come.
+Every matrix is int8 with 7 bits and a scale for each column; activations are quantised as they come.
 Two things keep that exact where one scale a window is not enough. What the layer norms give is evened out by a scale
 for each channel, which the norm's own weights foretell and the matrix takes back (Xiao et al. 2023, SmoothQuant).
 What goes into the second matrix of a feed-forward block has outliers in single tokens: each token is brought to the
@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from model.text import EMBEDDING
 
 Matrix = NDArray[np.float32]
 
@@ -37,23 +39,23 @@ def fits(config: Any) -> bool:
     )
 
 
-def serving_graph(state: Mapping[str, Any], heads: int, *, epsilon: float = 1e-12, unit: bool = False) -> Any:
-    """Return the ONNX model: `input_ids` int64[batch, length], no padding → `logits` float32[batch, outputs].
+def serving_graph(state: Mapping[str, Any], heads: int, *, epsilon: float = 1e-12) -> Any:
+    """Return the ONNX model: `input_ids` int64[batch, length], no padding → `pooled` float32[batch, width].
 
-    `state` is the state dict of a merged `TextModel` over BERT (tensors or arrays by name).
+    The embedding has length 1; the head is a file of its own (`model.head`). `state` is the state dict of a merged
+    `TextModel` over BERT (tensors or arrays by name).
     """
     return _Graph({name: np.asarray(value, dtype=np.float32) for name, value in state.items()
-                   if "position_ids" not in name}, heads, epsilon, unit=unit).model()
+                   if "position_ids" not in name}, heads, epsilon).model()
 
 
 class _Graph:
     """Nodes and stored tensors while they are put together."""
 
-    def __init__(self, state: Mapping[str, Matrix], heads: int, epsilon: float, *, unit: bool) -> None:
+    def __init__(self, state: Mapping[str, Matrix], heads: int, epsilon: float) -> None:
         self._state = state
         self._heads = heads
         self._epsilon = epsilon
-        self._unit = unit
         self._nodes: list[Any] = []
         self._stored: dict[str, Any] = {}
 
@@ -65,15 +67,12 @@ class _Graph:
         for number in range(layers):
             x, norm = self._layer(x, norm, f"encoder.encoder.layer.{number}.")
         mean = self._op("ReduceMean", [x, self._keep("tokens", np.array([1]))], keepdims=0)
-        if self._unit:
-            mean = self._op("LpNormalization", [mean], axis=-1, p=2)
-        head = [self._keep(name, self._state[name]) for name in ("head.weight", "head.bias")]
-        self._op("Gemm", [mean, *head], name="logits", transB=1)
-        outputs = len(self._state["head.bias"])
+        self._op("LpNormalization", [mean], name=EMBEDDING, axis=-1, p=2)
+        width = len(self._state["encoder.embeddings.LayerNorm.bias"])
         graph = helper.make_graph(
             self._nodes, "encoder",
             [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])],
-            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", outputs])],
+            [helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", width])],
             list(self._stored.values()),
         )
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="gatepost")

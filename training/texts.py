@@ -1,6 +1,7 @@
-"""From examples to what the encoder learns from: windows of ids, with side, kind and weight."""
+"""From examples to what the encoder learns from (windows of ids, with side, kind and weight) and the head reads."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from numpy.typing import NDArray
 
 from model.bundle import TOKENIZER
 from model.encode import Encoder, Shape
+from model.head import TextInput
 from model.labels import BAD
+from model.text import TextReader
 from training.examples import Example
 from training.finetune import Labelled, base_folder
 from training.linear import window_weights
@@ -40,9 +43,13 @@ def labelled(examples: Sequence[Example], weights: NDArray[np.float16], settings
     ]
 
 
-def cut(
-    examples: Sequence[Example], weights: NDArray[np.float16], settings: FinetuneSettings
-) -> list[tuple[NDArray[np.int64], ...]]:
-    """Cut examples as serving would."""
-    encoder = Encoder(Path(base_folder(settings.base)) / TOKENIZER, weights.astype(np.float32), shape(settings))
-    return [encoder.encode(e.document).ids for e in examples]
+def opened(encoder: Path, weights: NDArray[np.float16], settings: FinetuneSettings) -> TextReader:
+    """Open an encoder's file with the base's tokenizer, to read as serving would."""
+    tokenizer = Path(base_folder(settings.base)) / TOKENIZER
+    return TextReader(encoder, tokenizer, weights.astype(np.float32), shape(settings))
+
+
+def read(reader: TextReader, examples: Sequence[Example], bits: int, threads: int) -> list[TextInput]:
+    """Return what the head reads of each example, several at a time: the runtime runs outside Python's lock."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda e: reader.embed(e.document, bits), examples))

@@ -3,17 +3,21 @@
 Everything is written into a temporary folder beside the target, and only a bundle that was proved gets its name.
 """
 
+import copy
 import json
+import operator
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from model.bundle import (
     CARD,
@@ -27,18 +31,21 @@ from model.bundle import (
     Thresholds,
     write_manifest,
 )
+from model.head import HEAD, OUTPUTS, TextHead, TextInput
 from model.labels import BAD, Label
 from model.normalise import VERSION
-from model.score import Scorer, fuse, verify
+from model.score import Scorer, fuse, kind_logits, verify
+from model.text import TextReader
 from training import calibrate, fusion
 from training.calibrate import CalibrationData
 from training.evaluation.trained import TrainedOn
 from training.examples import WRITTEN, Example, data_fingerprint, set_apart
-from training.export import ExportError, run, session, write_files
+from training.export import ExportError, write_files
 from training.gather import Material, Tell, gather
+from training.head import fit_head, golden_of
 from training.pools import of_today, shared, votes
 from training.settings import DEFAULT_CACHE, TrainSettings
-from training.texts import cut, fit_window_weights, labelled, shape
+from training.texts import fit_window_weights, labelled, opened, read, shape
 
 GOLDENS = 12
 """Golden inputs in a manifest: one of each class and language that the written set has, up to this many."""
@@ -47,16 +54,18 @@ PARITY_SAMPLE = 1_000
 PROBES = 96
 """Messages on which activations are looked at before they are quantised."""
 
-Windows = Sequence[tuple[NDArray[np.int64], ...]]
-
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """On how many messages int8 gave the label of fp32, and the greatest difference of the text's logit."""
+    """On how many messages int8 gave the label of fp32, and by how much the text's logit differs.
+
+    `worst` is the greatest difference, `p99` is what 99 % of messages stay below.
+    """
 
     same: int
     n: int
     worst: float
+    p99: float = 0.0
 
     @property
     def share(self) -> float:
@@ -114,9 +123,14 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
     weights = fit_window_weights(material.train, settings.finetune)
     tuned = fine_tune(labelled(material.train, weights, settings.finetune), settings.finetune, tell)
     tell("exporting")
-    probes = [ids[0] for ids in cut(_probes(material), weights, settings.finetune)]
+    probes = [row.windows[0] for row in labelled(_probes(material), weights, settings.finetune)]
     fp32 = write_files(tuned, weights, folder, settings.finetune.base, settings.export, probes)
     TrainedOn.of(e.document.text for e in (*material.train, *material.calibration)).write(folder)
+    reader = opened(folder / ENCODER, weights, settings.finetune)
+    tell("fitting the head on what the exported encoder gives")
+    threads = settings.finetune.threads
+    head = fit_head(read(reader, material.train, settings.head.bits, threads), material.train, settings.head)
+    head.head.save(folder / HEAD)
     site_fit, site_apart = set_apart(material.site, settings.data.calibration_share, settings.data.seed)
     fitted = _fusion(settings, material, site_fit, tell)
     mark = data_fingerprint([*material.train, *material.calibration])
@@ -127,16 +141,18 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
         base_model=settings.finetune.base or "sentence-transformers/all-MiniLM-L6-v2",
         data_fingerprint=mark,
         shape=shape(settings.finetune),
-        fusion=Fusion(fitted.bias, settings.fusion.text_weight, settings.fusion.text_cap, fitted.facts),
+        fusion=Fusion(fitted.bias, settings.fusion.text_weight, settings.fusion.text_cap, fitted.facts, head.kinds),
         calibration=Calibration(1.0, 0.0, 0.0, 1.0),
         thresholds=Thresholds(0.99, 0.9),
         goldens=(),
         golden_tolerance=settings.export.golden_tolerance,
         files={},
     )
-    bundle = _calibrated(bundle, settings, material, fitted, weights, site_apart)
-    parity = _parity(bundle, fp32, material, weights, settings)
-    tell(f"int8 gives the label of fp32 on {parity.same} of {parity.n} messages")
+    bundle = _calibrated(bundle, settings, material, fitted, reader, head.head, site_apart)
+    rows = (material.dev or [*material.calibration, *material.train])[:PARITY_SAMPLE]
+    parity = compare(bundle, head.head, opened(fp32, weights, settings.finetune), reader, rows, threads)
+    tell(f"int8 gives the label of fp32 on {parity.same} of {parity.n} messages; "
+         f"99 % of text logits differ by less than {parity.p99:.3f}")
     if parity.share < settings.export.parity:
         raise ExportError(
             f"int8 gives the label of fp32 on {parity.share:.2%} of messages, "
@@ -168,7 +184,7 @@ def _fusion(settings: TrainSettings, material: Material, site: Sequence[Example]
 
 
 def _calibrated(bundle: Bundle, settings: TrainSettings, material: Material, fitted: fusion.Fitted,
-                weights: NDArray[np.float16], site: Sequence[Example]) -> Bundle:  # fmt: skip
+                reader: TextReader, head: TextHead, site: Sequence[Example]) -> Bundle:  # fmt: skip
     """Fit probabilities and thresholds on the int8 scores of the mail that was kept back.
 
     A site's mail is in it with its facts alone: its text may not shape the released model.
@@ -178,19 +194,19 @@ def _calibrated(bundle: Bundle, settings: TrainSettings, material: Material, fit
     rows, weight = shared(pool, settings.calibration.shares)
     if not rows:
         return bundle
-    opened = session(bundle.path / ENCODER)
     silent = {e.key for e in site}
-    windows = [() if e.key in silent else ids
-               for e, ids in zip(rows, cut(rows, weights, settings.finetune), strict=True)]  # fmt: skip
-    logits = np.stack([run(opened, ids) if ids else np.zeros(1 + len(BAD)) for ids in windows]).astype(np.float64)
+    given = read(reader, [e for e in rows if e.key not in silent], head.bits, settings.finetune.threads)
+    spoken = iter(given)
+    texts = [None if e.key in silent else next(spoken) for e in rows]
+    logits = np.stack([_text_logits(bundle, head, text, e) for text, e in zip(texts, rows, strict=True)])
     f = bundle.fusion
     data = CalibrationData(
         raw=fusion.raw_logits(fitted, [e.facts for e in rows], logits[:, 0], f.text_weight, f.text_cap),
-        windows=np.array([len(ids) for ids in windows]),
+        windows=np.array([text.windows if text else 0 for text in texts]),
         bad=np.array([e.bad for e in rows]),
         weight=np.array(weight),
         kind_logits=logits[:, 1:],
-        kind=np.array([BAD.index(e.kind) if e.kind and ids else -1 for e, ids in zip(rows, windows, strict=True)]),
+        kind=np.array([BAD.index(e.kind) if e.kind and text else -1 for e, text in zip(rows, texts, strict=True)]),
     )
     calibration = calibrate.platt(data, settings.calibration)
     told = calibrate.p_bad(data, calibration)
@@ -198,22 +214,26 @@ def _calibrated(bundle: Bundle, settings: TrainSettings, material: Material, fit
                    thresholds=calibrate.thresholds(told, data.bad, votes(rows), settings.calibration))  # fmt: skip
 
 
-def _parity(
-    bundle: Bundle, fp32: Path, material: Material, weights: NDArray[np.float16], settings: TrainSettings
-) -> Parity:
-    rows = (material.dev or [*material.calibration, *material.train])[:PARITY_SAMPLE]
-    return compare(bundle, session(fp32), session(bundle.path / ENCODER), rows, cut(rows, weights, settings.finetune))
+def _text_logits(bundle: Bundle, head: TextHead, text: TextInput | None, example: Example) -> NDArray[np.float64]:
+    """Logits of a message's text [4], the kinds with what its facts say of them; zeros where its text is silenced."""
+    if text is None:
+        return np.zeros(OUTPUTS)
+    logits = head.logits(text).astype(np.float64)
+    logits[1:] += kind_logits(bundle.fusion, example.facts)
+    return logits
 
 
-def compare(bundle: Bundle, fp32: object, int8: object, rows: Sequence[Example], windows: Windows) -> Parity:
-    """Compare labels and text logits of two opened files on the same messages."""
-    same, worst = 0, 0.0
-    for example, ids in zip(rows, windows, strict=True):
-        one, other = run(fp32, ids), run(int8, ids)
-        worst = max(worst, abs(float(one[0] - other[0])))
-        count = len(ids)
-        same += fuse(bundle, one, example.facts, count).label == fuse(bundle, other, example.facts, count).label
-    return Parity(same, len(rows), worst)
+def compare(bundle: Bundle, head: TextHead, fp32: TextReader, int8: TextReader, rows: Sequence[Example],
+            threads: int) -> Parity:  # fmt: skip
+    """Compare labels and text logits of two encoders under one head on the same messages."""
+    same, apart = 0, [0.0]
+    both = (read(reader, rows, head.bits, threads) for reader in (fp32, int8))
+    for example, one, other in zip(rows, *both, strict=True):
+        a, b = head.logits(one), head.logits(other)
+        apart.append(abs(float(a[0] - b[0])))
+        labels = {fuse(bundle, logits, example.facts, one.windows).label for logits in (a, b)}
+        same += len(labels) == 1
+    return Parity(same, len(rows), max(apart), float(np.quantile(apart, 0.99)))
 
 
 def _goldens(scorer: Scorer, material: Material) -> tuple[Golden, ...]:
@@ -224,17 +244,8 @@ def _goldens(scorer: Scorer, material: Material) -> tuple[Golden, ...]:
             chosen.setdefault((example.kind, example.lang), example)
     out = []
     for example in list(chosen.values())[:GOLDENS]:
-        score = scorer.score(example.document, example.facts)
-        p = min(max(score.p_bad, 1e-15), 1 - 1e-15)
         values = {name: getattr(example.facts, name) for name in example.facts.__dataclass_fields__}
-        out.append(
-            Golden(
-                example.document,
-                values,
-                round(float(np.log(p / (1 - p))), 5),
-                {k: round(v, 6) for k, v in score.probabilities.items()},
-            )
-        )
+        out.append(golden_of(scorer, example.document, example.facts, values))
     return tuple(out)
 
 
@@ -247,7 +258,8 @@ def record_of(settings: TrainSettings, material: Material, parity: Parity) -> di
         "held_out_pairs": sorted({e.group for e in material.held}),
         "calibration_pairs": sorted({e.group for e in material.calibration if e.archive == WRITTEN}),
         "notes": list(material.notes),
-        "parity": {"same": parity.same, "n": parity.n, "worst_logit": round(parity.worst, 4)},
+        "parity": {"same": parity.same, "n": parity.n, "worst_logit": round(parity.worst, 4),
+                   "p99_logit": round(parity.p99, 4)},
     }
 
 
@@ -264,10 +276,21 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def settings_of(record: dict[str, Any], cache: Path | None) -> TrainSettings:
-    """Return the settings that a bundle was trained with. Raises BundleError."""
+    """Return the settings that a bundle was trained with, without what this release no longer knows.
+
+    Raises BundleError.
+    """
     try:
-        return TrainSettings.model_validate({**record["settings"], "cache": cache or DEFAULT_CACHE})
-    except (KeyError, ValueError) as error:
+        data = {**copy.deepcopy(record["settings"]), "cache": cache or DEFAULT_CACHE}
+        try:
+            return TrainSettings.model_validate(data)
+        except ValidationError as error:
+            for found in error.errors():
+                if found["type"] == "extra_forbidden":
+                    *above, name = found["loc"]
+                    reduce(operator.getitem, above, data).pop(name)
+            return TrainSettings.model_validate(data)
+    except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"training.settings of the manifest: {error}") from error
 
 

@@ -71,7 +71,7 @@ class Embedder:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._settings.bf16):
             for start in range(0, len(order), BATCH):
                 part = order[start : start + BATCH]
-                found = self._learner.mean(*padded([windows[n] for n in part])).float().numpy()
+                found = self._learner.embedding(*padded([windows[n] for n in part])).float().numpy()
                 for n, vector in zip(part, found, strict=True):
                     out[n] = vector.astype(np.float16)
         return out

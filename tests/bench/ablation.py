@@ -8,9 +8,9 @@ alone; each fact left out (made unknown); no popularity lists; stale lists. Diff
 How stale lists are simulated: there is no list of a year ago to run with, so a share of the domains that today's
 lists hold is taken out of them, drawn by a hash of the name, and all mail is read anew with what is left; the facts
 on sender, links and images follow. What share of the senders of mail a year takes is not known here, so several are
-shown: popular names change least, and mail comes from popular and rare names alike. Domains that have left the lists
-since, and would still be believed, cannot be simulated. Of written mail, whose domains are in no list, the declared
-fact on the sender is thinned alike.
+shown, each the mean of five draws: popular names change least, and mail comes from popular and rare names alike.
+Domains that have left the lists since, and would still be believed, cannot be simulated. Of written mail, whose
+domains are in no list, the declared fact on the sender is thinned alike.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ import numpy as np
 from model.bundle import DEFAULT, Bundle
 from model.domains import DomainLists
 from model.facts import BAD, GOOD, Facts
-from model.score import Scorer
+from model.score import Scorer, fact_logits
 from training.corpora import Corpora
 from training.evaluation.figures import Figure, Ranking, bootstrap
 from training.evaluation.measure import KEPT_BUDGET
@@ -44,68 +44,73 @@ POPULARITY = ("sender_known", "main_link_matches", "unknown_links", "unknown_ima
 EVERY_LIST = (*POPULARITY, "cheap_tld", "foreign_brand", "free_mail_sender", "sender_on_shared_host",
               "shortener_or_ip_link")  # fmt: skip
 STALE = (0.05, 0.1, 0.2, 0.4)
+DRAWS = 5
+"""Draws of the domains that are taken out: which one of a few great senders goes decides much."""
 
 
 class Thinned(DomainLists):
     """The lists without a share of their popular domains."""
 
     share = 0.0
+    draw = 0
 
     def known(self, domain: str) -> bool:
         """Whether the domain is popular, and not among those taken out."""
-        return super().known(domain) and not gone(self.registrable(domain), self.share)
+        return super().known(domain) and not gone(self.registrable(domain), self.share, self.draw)
 
 
-def gone(name: str, share: float) -> bool:
-    """Whether a name is among the share that is taken out."""
-    return zlib.crc32(f"stale:{name}".encode()) / 2**32 < share
+def gone(name: str, share: float, draw: int) -> bool:
+    """Whether a name is among the share that a draw takes out."""
+    return zlib.crc32(f"stale {draw}:{name}".encode()) / 2**32 < share
 
 
-def scores(scorer: Scorer, examples: Sequence[Example], facts: Sequence[Facts]) -> np.ndarray:
-    """Return the logits of bad of messages with these facts."""
-    out = []
-    for example, known in zip(examples, facts, strict=True):
-        told = scorer.score(example.document, known)
-        out.append(told.bias + told.text_logit + sum(told.fact_logits.values()))
-    return np.array(out)
+def by_facts(scorer: Scorer, facts: Sequence[Facts]) -> np.ndarray:
+    """Return what facts add to the logits of bad."""
+    slope, fusion = scorer.bundle.calibration.slope, scorer.bundle.fusion
+    return np.array([slope * sum(fact_logits(fusion, known).values()) for known in facts])
 
 
-def stale_facts(share: float, raw: Callable[[Example], bytes] | None, examples: Sequence[Example]) -> list[Facts]:
+def stale_facts(
+    share: float, draw: int, raw: Callable[[Example], bytes] | None, examples: Sequence[Example]
+) -> list[Facts]:
     """Return the facts of messages as lists without a share of their domains would give them."""
     outside = [e for e in examples if e.archive != WRITTEN]
     found: dict[str, Facts] = {}
     if outside and raw is not None:
         lists = Thinned.load()
-        lists.share = share
+        lists.share, lists.draw = share, draw
         with tempfile.TemporaryDirectory() as folder, Reader(Path(folder), lists) as reader:
             seen = reader.read(Raw(raw(e), {}) for e in outside)
             found = {e.key: s.facts for e, s in zip(outside, seen, strict=True)}
     for example in examples:
         if example.archive == WRITTEN:
-            lost = bool(example.facts.sender_known) and gone(example.sender, share)
+            lost = bool(example.facts.sender_known) and gone(example.sender, share, draw)
             found[example.key] = dataclasses.replace(example.facts, sender_known=False) if lost else example.facts
     return [found[e.key] for e in examples]
 
 
-def conditions(scorer: Scorer, sample: Sample, raw: Callable[[Example], bytes] | None) -> Mapping[str, np.ndarray]:
-    """Return the logits of each condition by its name, the whole model first."""
+def conditions(
+    scorer: Scorer, sample: Sample, raw: Callable[[Example], bytes] | None
+) -> Mapping[str, list[np.ndarray]]:
+    """Return the logits of each condition by its name, the whole model first; one array a draw."""
     examples = sample.examples
     told = [scorer.score(e.document, e.facts) for e in examples]
     text = np.array([t.text_logit for t in told])
     by_fact = {name: np.array([t.fact_logits.get(name, 0.0) for t in told]) for name in (*GOOD, *BAD)}
     facts = np.sum(list(by_fact.values()), axis=0)
     bias = np.array([t.bias for t in told])
-    found = {"both": bias + text + facts, "text only": bias + text, "facts only": bias + facts}
+    rest = bias + text
+    found = {"both": [rest + facts], "text only": [rest], "facts only": [bias + facts]}
     for name, which in (("no popularity lists", POPULARITY), ("no lists at all", EVERY_LIST)):
         without = [dataclasses.replace(e.facts, **dict.fromkeys(which)) for e in examples]
-        found[name] = scores(scorer, examples, without)
+        found[name] = [rest + by_facts(scorer, without)]
     for share in STALE:
-        found[f"lists stale: {share:.0%} of domains gone"] = scores(
-            scorer, examples, stale_facts(share, raw, examples)
-        )
+        found[f"lists stale: {share:.0%} of domains gone"] = [
+            rest + by_facts(scorer, stale_facts(share, draw, raw, examples)) for draw in range(DRAWS)
+        ]
     for name, part in by_fact.items():
         if part.any():
-            found[f"without {name}"] = found["both"] - part
+            found[f"without {name}"] = [found["both"][0] - part]
     return found
 
 
@@ -129,7 +134,9 @@ def main(path: Path, corpora: Path | None, wanted: tuple[str, ...], cache: Path 
     rows = {r.path: r for r in opened.rows} if opened else {}
     for sample in found.values():
         logits = conditions(scorer, sample, (lambda e: opened.raw(rows[e.key])) if opened else None)
-        told = {name: figures(sample, values, logits["both"]) for name, values in logits.items()}
+        told = {
+            name: mean([figures(sample, one, logits["both"][0]) for one in many]) for name, many in logits.items()
+        }
         if as_json:
             table = {k: [f.to_json() for f in v] for k, v in told.items()}
             click.echo(json.dumps({"set": sample.name, "model": bundle.version, "conditions": table}))
@@ -149,6 +156,15 @@ def figures(sample: Sample, logits: np.ndarray, whole: np.ndarray) -> tuple[Figu
         bootstrap(lambda w: ranking.caught_at(w, KEPT_BUDGET), sample.groups),
         auc_difference(sample.bad, logits, whole, sample.groups),
     )
+
+
+def mean(draws: Sequence[tuple[Figure, Figure, Figure]]) -> list[Figure]:
+    """Return the mean of each figure over draws, with the widest of their intervals."""
+    return [
+        Figure(float(np.mean([f.value for f in one])), min(f.low for f in one), max(f.high for f in one), one[0].n,
+               one[0].senders)
+        for one in zip(*draws, strict=True)
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -29,8 +29,6 @@ from training.examples import WRITTEN, Example
 
 KEPT_BUDGET = 0.02
 """`caught at 2 % kept`: share of bad mail over the threshold that 2 % of the set's own legitimate mail reaches."""
-MOST_POINTS = 200
-"""Points of a ROC curve that are kept for drawing."""
 
 
 def measure(
@@ -107,13 +105,13 @@ def _curve(ranking: Ranking, weight: Floats) -> Curve:
     kept, caught = ranking.rates(weight)
     if not len(kept) or np.isnan(kept[0]) or np.isnan(caught[0]):
         return ()
-    points = sorted(set(zip(kept.tolist(), caught.tolist(), strict=True)))
-    best: dict[float, float] = {}
-    for x, y in points:
-        best[x] = max(y, best.get(x, 0.0))
-    every = list(best.items())
-    few = every[:: max(1, len(every) // MOST_POINTS)]
-    return tuple(few if few[-1] == every[-1] else [*few, every[-1]])
+    corners: list[tuple[float, float]] = []
+    for x, y in zip(kept[::-1].tolist(), caught[::-1].tolist(), strict=True):  # the strictest threshold first
+        if corners and corners[-1][0] == x:
+            corners.pop()
+        if not corners or y > corners[-1][1]:
+            corners.append((x, y))
+    return tuple(corners if corners[-1][0] == 1.0 else [*corners, (1.0, 1.0)])
 
 
 def _recall_at(sample: Sample, score: Floats) -> dict[float, Figure]:

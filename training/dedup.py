@@ -4,6 +4,7 @@ Two messages are near-duplicates if the sets of their word shingles overlap by a
 MinHash with banding finds the candidates, and the exact index of the shingle hashes decides.
 """
 
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,19 @@ BANDS, ROWS = 32, 4
 """A pair at Jaccard .8 shares a band with probability 1 − (1 − .8⁴)³² > .9999999; at .3 with .23."""
 SKETCH = 2048
 """Most shingles that a stored sketch keeps; the error of a Jaccard index of .8 by it is .009."""
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+"""Thai, Lao, Burmese, Khmer, kana, Han."""
 _PRIME = np.uint64((1 << 31) - 1)
 
 Shingles = NDArray[np.uint32]
 
 
 def shingles(text: str) -> Shingles:
-    """Sorted hashes of the word shingles of a text; a text of fewer words is one shingle."""
-    words = text.lower().split()
+    """Sorted hashes of the word shingles of a text; a text of fewer words is one shingle.
+
+    Scripts that put no spaces between words give a word for each character.
+    """
+    words = (text if text.isascii() else _UNSPACED.sub(r" \g<0> ", text)).lower().split()
     if not words:
         return np.empty(0, dtype=np.uint32)
     count = max(1, len(words) - SHINGLE + 1)

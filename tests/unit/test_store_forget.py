@@ -215,6 +215,19 @@ def test_models_that_learnt_from_it_are_named(tmp_path):
     assert models_with([], [tmp_path / "models"]) == []
 
 
+def test_others_that_keep_something_of_it_are_told_its_digest(data, cache):
+    [secret, _] = put(data, SECRET, numbered(1))
+    told = []
+
+    def other(digests):
+        told.extend(digests)
+        return 3
+
+    done = forget(data, Subject(sender="name.example"), by="mona", cache=cache, others=[other])
+
+    assert (told, done.readings) == ([secret.digest], 3)
+
+
 def test_forgetting_twice_is_no_error(data, cache):
     [secret] = put(data, SECRET)
     for _ in range(2):

@@ -3,7 +3,7 @@
 import pytest
 from dataset_rig import data_store, letter, numbered, put, said
 
-from training.store.entry import LabelSource
+from training.store.entry import Filter, LabelSource
 from training.store.errors import DataStoreError
 from training.store.labelling import give
 
@@ -20,11 +20,15 @@ def digest(data):
 
 
 def test_a_draft_shows_and_does_not_train(data, digest):
-    give(data, {digest: "spam"}, source=LabelSource.DRAFT, by="teacher", reason="sells pills")
+    give(data, {digest: "spam"}, source=LabelSource.DRAFT, by="teacher", reason="sells pills", confidence=0.75)
 
     entry = data.get(digest)
     assert (entry.name, entry.label_source, entry.reviewer) == ("spam", LabelSource.DRAFT, "teacher")
     assert not entry.trains
+    assert data.count(Filter(labels=("spam",))) == 0
+    assert data.count(Filter(labels=("spam",), drafts=True)) == 1
+    [line] = data.history(digest)
+    assert (line.reason, line.confidence) == ("sells pills", 0.75)
 
 
 def test_a_draft_never_displaces_what_a_person_said(data, digest, clock):

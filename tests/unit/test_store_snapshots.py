@@ -108,6 +108,7 @@ def test_one_collection_alone_can_be_frozen(data):
     put(data, (numbered(1), said("ham", collection="a")), (numbered(2), said("spam", collection="b")))
 
     assert freeze(data, "first", by="mona", wanted=Filter(collections=("a",))).size == 1
+    assert [e.name for e in freeze(data, "second", by="mona", only=lambda e: bool(e.bad)).entries] == ["spam"]
 
 
 @pytest.mark.parametrize(("name", "told"), [

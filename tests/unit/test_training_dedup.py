@@ -52,3 +52,11 @@ def test_finds_what_comparing_all_pairs_finds() -> None:
 
     assert near_duplicates(asked, known).tolist() == expected
     assert 0 < sum(expected) < len(expected)
+
+
+def test_a_text_without_spaces_is_compared_by_its_characters() -> None:
+    text = "尊敬的客户您好我公司可以代开各类发票税点优惠欢迎来电咨询如有打扰敬请谅解长期有效联系人陈先生"
+    edited = text.replace("陈先生", "李先生")
+
+    assert len(shingles(text)) > 20
+    assert near_duplicates([edited], [text]).tolist() == [True]

@@ -69,7 +69,7 @@ def status(store: DataStore) -> Status:
             "source": _table(found, lambda e: e.label_source or "none"),
             "licence": _table(found, lambda e: e.licence or "unknown"),
         },
-        reviewers=dict(Counter(e.reviewer for e in found if e.reviewer).most_common()),
+        reviewers=dict(Counter(e.reviewer for e in found if e.trains).most_common()),
         shared=_shared(found),
         contradictions=tuple(contradictions(found)),
         oldest=min(times, default=None),

@@ -82,7 +82,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LabelChange:
-    """One line of the history of labels: never changed, only added. `before` and `after` are as written."""
+    """One line of the history of labels: never changed, only added. `before` and `after` are as written.
+
+    `confidence` is how sure a drafting model said to be, from 0 to 1; people are not asked.
+    """
 
     digest: str
     at: datetime
@@ -91,6 +94,7 @@ class LabelChange:
     after: str
     source: LabelSource
     reason: str = ""
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ snapshots that held it, which count as superseded: a model whose data had such a
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,17 +61,26 @@ class Forgotten:
     readings: int = 0
 
 
-def forget(store: DataStore, subject: Subject, *, by: str, cache: Path | None, dry_run: bool = False) -> Forgotten:
+def forget(
+    store: DataStore,
+    subject: Subject,
+    *,
+    by: str,
+    cache: Path | None,
+    dry_run: bool = False,
+    others: Sequence[Callable[[Sequence[str]], int]] = (),
+) -> Forgotten:
     """Forget, for good; or with `dry_run` only say what that would mean. Raises DataStoreError.
 
-    The reading cache goes first, then the store in one transaction, then the file is written anew without what it
+    `others` forget messages by their digests elsewhere (logs, caches) and say how many rows went. The reading cache
+    and they go first, then the store in one transaction, then the file is written anew without what it
     held: whatever stops it, doing it again ends it.
     """
     with store.reading() as connection:
         found = present(connection, subject)
     if dry_run:
         return found
-    readings = _forget_readings(cache, found.digests)
+    readings = _forget_readings(cache, found.digests) + sum(other(found.digests) for other in others)
     now = store.clock()
     with store.writing() as connection:
         found = present(connection, subject)

@@ -24,6 +24,7 @@ def give(
     by: str,
     reason: str = "",
     at: datetime | None = None,
+    confidence: float | None = None,
 ) -> int:
     """Label messages by digest in one transaction, with "" to take a label back; return how many lines were added.
 
@@ -36,10 +37,11 @@ def give(
     with store.writing() as connection:
         entries_of = {digest: _entry(connection, digest) for digest in given}
         return sum(
-            change(connection, entry, given[digest], source=source, by=by, reason=reason, at=moment)
+            change(connection, entry, given[digest], source=source, by=by, reason=reason, at=moment,
+                   confidence=confidence)
             for digest, entry in entries_of.items()
             if not _says_so(connection, entry, given[digest], source, by)
-        )
+        )  # fmt: skip
 
 
 def _says_so(connection: Connection, entry: int, label: str, source: LabelSource, by: str) -> bool:
@@ -68,8 +70,9 @@ def _entry(connection: Connection, digest: str) -> int:
 
 
 def change(
-    connection: Connection, entry: int, label: str, *, source: LabelSource, by: str, reason: str, at: datetime
-) -> bool:
+    connection: Connection, entry: int, label: str, *, source: LabelSource, by: str, reason: str, at: datetime,
+    confidence: float | None = None,
+) -> bool:  # fmt: skip
     """Add a line to the history of an entry and renew its label; False where that very line is there already."""
     name, why = column(by), column(reason)
     same = exists().where(
@@ -79,7 +82,8 @@ def change(
     if connection.execute(select(same)).scalar():
         return False
     before = connection.execute(select(entries.c.label).where(entries.c.id == entry)).scalar_one()
-    row = {"entry": entry, "at": at, "by": name, "before": before, "after": label, "source": source, "reason": why}
+    row = {"entry": entry, "at": at, "by": name, "before": before, "after": label, "source": source, "reason": why,
+           "confidence": confidence}  # fmt: skip
     connection.execute(insert(labels), row)
     renew(connection, entry)
     return True

@@ -28,6 +28,7 @@ WORKERS = 2
 """Extraction children at once: the gateway may be serving beside them."""
 _AHEAD = 32
 _FEWEST_LETTERS = 20  # a language cannot be told from less
+_NO_LANGUAGE = "zxx"  # of ISO 639-2: numbers, code
 _LOOKED_AT = 2_000  # characters of a text that its language is told from
 _OLDEST = datetime(1982, 1, 1, tzinfo=UTC)  # RFC 822; an earlier date is nonsense
 
@@ -119,7 +120,8 @@ def language(text: str) -> str:
         return ""
     import py3langid  # loads its table in half a second
 
-    return str(py3langid.classify(text)[0])
+    found = str(py3langid.classify(text)[0])
+    return "" if found == _NO_LANGUAGE else found
 
 
 @cache

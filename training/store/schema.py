@@ -102,6 +102,7 @@ labels = Table(
     Column("after", String(12), nullable=False),
     Column("source", String(12), nullable=False),
     Column("reason", Text, nullable=False),
+    Column("confidence", Float, nullable=True),
     UniqueConstraint("entry", "at", "by", "after", "source"),
     comment="who gave which label when; rows are only ever added, and go with their entry or their reviewer",
 )

@@ -7,7 +7,7 @@ exclude each other are refused, or resolved by a rule that is recorded with the 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any
@@ -18,7 +18,7 @@ from quarantine.record import column
 from training.store.entry import EVERYTHING, Entry, Filter, LabelSource, Snapshot, compatible, read_label
 from training.store.errors import Contradictions, DataStoreError
 from training.store.schema import entries, frozen, snapshots
-from training.store.store import DataStore, as_entry, conditions
+from training.store.store import COLUMNS, DataStore, as_entry, conditions
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _NAMED = 10  # contradictory groups that an error names
@@ -72,9 +72,15 @@ def _winner(group: str, members: Sequence[Entry], labels: Mapping[str, Sequence[
 
 
 def freeze(
-    store: DataStore, name: str, *, by: str, wanted: Filter = EVERYTHING, resolve: Resolve | None = None
+    store: DataStore,
+    name: str,
+    *,
+    by: str,
+    wanted: Filter = EVERYTHING,
+    resolve: Resolve | None = None,
+    only: Callable[[Entry], bool] = lambda _: True,
 ) -> Snapshot:
-    """Freeze what is labelled now under a name that is new.
+    """Freeze what is labelled now, and passes `only`, under a name that is new.
 
     Raises Contradictions, or DataStoreError where the name is taken or nothing is labelled; nothing is frozen then.
     """
@@ -85,9 +91,9 @@ def freeze(
     with store.writing() as connection:
         if connection.execute(select(snapshots.c.id).where(snapshots.c.name == name)).scalar() is not None:
             raise DataStoreError(f"there is a snapshot {name} already; snapshots never change, give another name")
-        query = select(entries).where(*conditions(replace(wanted, labelled=True))).order_by(entries.c.id)
+        query = select(*COLUMNS).where(*conditions(replace(wanted, labelled=True))).order_by(entries.c.id)
         rows = connection.execute(query).all()
-        members = _consistent([as_entry(row) for row in rows], resolve)
+        members = _consistent([entry for entry in map(as_entry, rows) if only(entry)], resolve)
         if not members:
             raise DataStoreError("nothing that fits is labelled, so there is nothing to freeze")
         mark = fingerprint(members)
@@ -149,7 +155,7 @@ def snapshot(store: DataStore, name: str, *, superseded: bool = False) -> Snapsh
         if row is None:
             raise DataStoreError(f"there is no snapshot {name}; see: gatepost dataset snapshot")
         query = (
-            select(entries, frozen.c.label.label("f_label"), frozen.c.label_source.label("f_source"),
+            select(*COLUMNS, frozen.c.label.label("f_label"), frozen.c.label_source.label("f_source"),
                    frozen.c.reviewer.label("f_reviewer"), frozen.c.labelled.label("f_labelled"),
                    frozen.c.grouped.label("f_group"))
             .join(frozen, frozen.c.entry == entries.c.id)

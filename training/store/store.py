@@ -24,6 +24,8 @@ from training.store.settings import DatasetSettings
 
 Clock = Callable[[], datetime]
 SHORTEST_PREFIX = 6
+COLUMNS = tuple(column for column in entries.c if column.name not in ("salt", "text_mark", "sketch"))
+"""What an `Entry` is read from: all but what is only needed to open or compare it."""
 _DIGEST = 64
 
 
@@ -107,7 +109,7 @@ class DataStore:
     def entries(self, wanted: Filter = EVERYTHING) -> list[Entry]:
         """Return the entries that fit, in the order in which they were added."""
         with self.reading() as connection:
-            rows = connection.execute(select(entries).where(*conditions(wanted)).order_by(entries.c.id)).all()
+            rows = connection.execute(select(*COLUMNS).where(*conditions(wanted)).order_by(entries.c.id)).all()
         return [as_entry(row) for row in rows]
 
     def count(self, wanted: Filter = EVERYTHING) -> int:
@@ -122,7 +124,7 @@ class DataStore:
         if not SHORTEST_PREFIX <= len(prefix) <= _DIGEST or set(prefix) - set("0123456789abcdef"):
             raise DataStoreError(f"{digest!r} is no id: give at least {SHORTEST_PREFIX} of its 64 digits 0-9 and a-f")
         with self.reading() as connection:
-            rows = connection.execute(select(entries).where(entries.c.digest.startswith(prefix)).limit(2)).all()
+            rows = connection.execute(select(*COLUMNS).where(entries.c.digest.startswith(prefix)).limit(2)).all()
         if not rows:
             raise DataStoreError(f"there is no message {digest} in the data store")
         if len(rows) > 1:
@@ -156,9 +158,10 @@ class DataStore:
             query = query.where(entries.c.digest == digest)
         with self.reading() as connection:
             return [
-                LabelChange(row.digest, row.at, row.by, row.before, row.after, LabelSource(row.source), row.reason)
+                LabelChange(row.digest, row.at, row.by, row.before, row.after, LabelSource(row.source), row.reason,
+                            row.confidence)
                 for row in connection.execute(query)
-            ]
+            ]  # fmt: skip
 
 
 def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
@@ -172,6 +175,8 @@ def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         (entries.c.label, wanted.labels),
     )
     found += [column.in_([str(v) for v in values]) for column, values in lists if values]
+    if wanted.labels and wanted.drafts is None:
+        found.append(entries.c.label_source != LabelSource.DRAFT)
     if wanted.direction:
         found.append(entries.c.direction == wanted.direction)
     if wanted.labelled is not None:

@@ -10,8 +10,12 @@ from training.evaluation.report import Curve
 
 WIDTH, HEIGHT = 460, 340
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 46
+KEY = 15
+"""Height of a line of a drawing's key."""
 LOWEST_RATE = 0.001
 """Left end of the logarithmic axis of a ROC curve."""
+DARK = 0.6
+"""Shade from which a number in a cell is white."""
 COLOURS = ("#0b6e4f", "#c1440e", "#3a5a98", "#8a6d1b", "#7b3f8c")
 
 
@@ -34,16 +38,16 @@ class _Axes:
         return HEIGHT - BOTTOM - value * (HEIGHT - TOP - BOTTOM)
 
 
-def _svg(label: str, parts: Sequence[str]) -> str:
+def _svg(label: str, parts: Sequence[str], height: int = HEIGHT) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(label)}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="11">'
+        f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="sans-serif" font-size="11">'
         f"<title>{escape(label)}</title>" + "".join(parts) + "</svg>"
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str = "middle", colour: str = "#000") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
 
 
 def _frame(axes: _Axes, ticks: Sequence[float], x_label: str, y_label: str) -> list[str]:
@@ -75,10 +79,10 @@ def roc(title: str, curves: Mapping[str, Curve]) -> str:
         colour = COLOURS[number % len(COLOURS)]
         thick = 2 if number == 0 else 1.2
         parts.append(f'<path d="{_steps(axes, curve)}" fill="none" stroke="{colour}" stroke-width="{thick}"/>')
-        y = axes.y(0) - 10 - 14 * (len(curves) - 1 - number)
-        parts.append(f'<rect x="{WIDTH - RIGHT - 172}" y="{y - 8:.1f}" width="10" height="3" fill="{colour}"/>')
-        parts.append(_text(WIDTH - RIGHT - 156, y - 3, name, "start"))
-    return _svg(title, parts)
+        y = HEIGHT + 8 + KEY * number
+        parts.append(f'<rect x="{LEFT}" y="{y - 5}" width="16" height="3" fill="{colour}"/>')
+        parts.append(_text(LEFT + 24, y, name, "start"))
+    return _svg(title, parts, HEIGHT + KEY * len(curves))
 
 
 def _steps(axes: _Axes, curve: Curve) -> str:
@@ -124,6 +128,7 @@ def confusion(title: str, names: Sequence[str], table: Sequence[Sequence[int]]) 
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" fill="{COLOURS[0]}" '
                 f'fill-opacity="{shade:.2f}" stroke="#ccc"/>'
             )
-            parts.append(_text(x + wide / 2, y + high / 2 + 4, str(count)))
+            colour = "#fff" if shade > DARK else "#000"
+            parts.append(_text(x + wide / 2, y + high / 2 + 4, str(count), colour=colour))
     parts += [_text(90 + (n + 0.5) * wide, TOP + 12, name) for n, name in enumerate(names)]
     return _svg(title, parts)

@@ -24,8 +24,8 @@ class _InOrder(click.Group):
 def command(config: Path | None, folder: Path | None) -> None:  # the commands look for them in their parent
     """Collect, label and freeze the mail that models learn from.
 
-    Messages are stored once, encrypted, under the SHA-256 of their bytes: their ID, of which the first letters are
-    enough. A model is trained on a snapshot, which holds only what a person has labelled.
+    Each message is stored once, encrypted. Its ID is the SHA-256 of its bytes, of which the first 6 digits are
+    enough. A model is trained on a snapshot, which holds only what was labelled, never drafts.
 
     Exit code 1 if anything could not be done, 2 if the command line or the configuration cannot be used.
     """

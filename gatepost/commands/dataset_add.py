@@ -29,10 +29,12 @@ from training.store.verdicts import COLLECTION, judged, take_over
 FORMATS = ("mail", "csv", "jsonl", "reports")
 _ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
-_label = click.option("--label", type=one_of(*NAMES), help=f"What all of it is; {BAD}: bad, of a kind nobody told.")
-_collection = click.option("--collection", help="The set that it belongs to.  [default: local, or quarantine]")
+_label = click.option("--label", type=one_of(*NAMES), help=f"What all of it is; {BAD} where nobody told the kind.")
+_collection = click.option("--collection", help="The set that it belongs to.  [default: local; what comes from the "
+                           "quarantine: quarantine]")  # fmt: skip
 _licence = click.option("--licence", default="", help="Under which licence, or why, it may be used.")
-_way = click.option("--direction", type=one_of(*Direction), default="inbound", show_default=True, help="Its way.")
+_way = click.option("--direction", type=one_of(*Direction), default="inbound", show_default=True,
+                    help="Which way it went.")  # fmt: skip
 _relabel = click.option("--relabel", is_flag=True, help="Where a message is known under another label, change it.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 

@@ -1,5 +1,6 @@
 """What the commands of the data store share: the store, its options, errors as people read them."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from gatepost.commands.options import scoring_config
 from gatepost.config import DEFAULT_PATH, find, load
+from gatepost.settings import Settings
 from model.safe_text import safe
 from quarantine.errors import StoreError
 from training.store.entry import Added, Outcome
@@ -29,16 +30,34 @@ def store_options(command: _Command) -> _Command:
         "--store", "folder", metavar="FOLDER", type=_FOLDER,
         help="Folder of the data store.  [default: path in the [dataset] table, else /var/lib/gatepost/dataset]",
     )  # fmt: skip
-    return where(scoring_config(command))
+    file = click.option(
+        "--config", metavar="FILE", type=click.Path(path_type=Path),
+        help="Configuration file.  [default: $GATEPOST_CONFIG, else /etc/gatepost/config.toml, else the defaults]",
+    )  # fmt: skip
+    return where(file(command))
 
 
 def settings_of(config: Path | None, folder: Path | None) -> DatasetSettings:
     """Return the settings of the data store: those of the configuration where there is one, and the folder."""
-    path = config or outer("config")
-    place = find(path)
-    found = load(place).dataset if path or place != DEFAULT_PATH or place.exists() else DatasetSettings()
+    found = configuration(config).dataset
     chosen = folder or outer("folder")
     return found.model_copy(update={"path": chosen.absolute()}) if chosen else found
+
+
+def configuration(config: Path | None) -> Settings:
+    """Read the configuration that is named or stands in its usual place; where none does, return the defaults."""
+    path = config or outer("config")
+    place = find(path)
+    if path or place != DEFAULT_PATH or os.access(place, os.R_OK):
+        return load(place)
+    try:
+        place.lstat()
+    except FileNotFoundError:
+        return Settings()
+    except PermissionError:
+        pass
+    click.echo(f"{place}: this account may not read it; the defaults are used", err=True)
+    return Settings()
 
 
 def outer(name: str) -> Path | None:

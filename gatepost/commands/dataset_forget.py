@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 
-from gatepost.commands.dataset_common import opened, outer, store_options
+from gatepost.commands.dataset_common import configuration, opened, store_options
 from gatepost.commands.options import json_object
-from gatepost.screening import settings_for
-from milter.settings import Settings
+from gatepost.settings import Settings
 from model.bundle import DEFAULT
 from model.safe_text import safe
 from quarantine.reviewer import reviewer
@@ -22,15 +21,15 @@ _SHOWN = 20
 
 
 @click.command(name="forget", short_help="remove a sender, message or reviewer for good")
-@click.option("--sender", default="", help="An address, or a domain with those below it: all of their mail.")
+@click.option("--sender", default="", metavar="WHO", help="An address, or a domain and those below it: all its mail.")
 @click.option("--message", "digest", default="", metavar="ID", help="One message.")
-@click.option("--reviewer", "who", default="", help="All labels that this account gave; the mail stays.")
+@click.option("--reviewer", "who", default="", metavar="ACCOUNT", help="All labels of this account; the mail stays.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("--verify", "proof", is_flag=True, help="Prove that it is gone: look for it everywhere.")
 @click.option("--lift", "allow", is_flag=True, help="Let it be added again; what is gone stays gone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_CACHE, show_default=True,
-              help="Folder in which training keeps extracted messages between runs.")  # fmt: skip
+@click.option("--cache", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_CACHE,
+              show_default=True, help="Folder in which training keeps extracted messages between runs.")  # fmt: skip
 @json_object
 @store_options
 def forget(
@@ -62,7 +61,7 @@ def forget(
         if not (dry_run or yes):
             click.confirm(f"Forget {_what(plan)} for good?", abort=True)
         done = plan if dry_run else forget_subject(store, subject, by=reviewer(), cache=cache.expanduser())
-    models = models_with((mark for _, mark in done.snapshots), _shelves(settings_for(config or outer("config"))))
+    models = models_with((mark for _, mark in done.snapshots), _shelves(configuration(config)))
     if as_json:
         click.echo(json.dumps(_data(done, models, dry_run=dry_run)))
     else:

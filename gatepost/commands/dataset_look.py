@@ -57,7 +57,7 @@ def _counts(title: str, rows: Mapping[str, Mapping[str, int]]) -> list[str]:
     if len(rows) > _MANY_PARTS:
         rest = list(rows.values())[_MANY_PARTS:]
         cells.append([f"{len(rest)} more", *(str(sum(row.get(head, 0) for row in rest)) for head in heads)])
-    titles = [Column(title, 12, 1), *(Column(head.upper(), 4, right=True) for head in heads)]
+    titles = [Column(title, 12, 1), *(Column(head.upper(), len(head), right=True) for head in heads)]
     return table(titles, cells, columns())
 
 

@@ -25,7 +25,8 @@ from training.store.snapshots import Resolve, freeze, listed
 from training.store.snapshots import snapshot as snapshot_of
 from training.store.store import DataStore
 
-_collections = click.option("--collection", "collections", multiple=True, help="Only this set; may be repeated.")
+_collections = click.option("--collection", "collections", multiple=True, metavar="NAME",
+                            help="Only this set; may be repeated.")  # fmt: skip
 _origins = click.option("--origin", "origins", multiple=True, type=one_of(*Origin), help="Only mail that came so.")
 
 
@@ -42,10 +43,10 @@ def snapshot(
     name: str | None, resolve: str | None, collections: tuple[str, ...], origins: tuple[str, ...], as_json: bool,
     config: Path | None, folder: Path | None,
 ) -> None:  # fmt: skip
-    """Freeze everything that is labelled under NAME; without a NAME, list the snapshots.
+    """Freeze, under NAME, everything that is labelled; without a NAME, list the snapshots.
 
-    Only labels that a person gave, an import, or a recorded bulk rule count; drafts never do. A snapshot does not
-    change any more. Its fingerprint stands for exactly these messages, labels and groups, and a model names it.
+    What counts is labelled by a person, by an import or by a recorded bulk rule; drafts never are. A snapshot never
+    changes. Its fingerprint stands for exactly these messages, labels and groups, and a model names it.
     """
     with opened(config, folder, create=False) as store:
         if name is None:
@@ -89,7 +90,7 @@ def _list(found: Sequence[Snapshot], as_json: bool) -> None:
 
 @click.command(name="export", short_help="write JSON lines for labelling tools and other stores")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--snapshot", "name", help="Only this snapshot, under its labels.")
+@click.option("--snapshot", "name", metavar="NAME", help="Only this snapshot, under its labels.")
 @_collections
 @_origins
 @click.option("--label", "labels", multiple=True, type=one_of(*NAMES), help="Only this label; may be repeated.")

@@ -13,7 +13,7 @@ from gatepost.screening import Bench, Screened, settings_for
 from gatepost.terminal import columns, wrapped
 from model.leaks import mask
 from model.mail import Direction
-from model.reasons import FACT, TEXTS
+from model.reasons import FACT, FACTS, TEXTS
 from model.safe_text import safe
 
 
@@ -104,8 +104,8 @@ def _page(detail: dict[str, Any]) -> list[str]:
 
 
 def _meaning(code: str, detail: str) -> str:
-    """Say what a reason means; a fact's name and weight say it themselves."""
-    text = "" if code == FACT else TEXTS.get(code, "")
+    """Say what a reason, or the fact that it names, means."""
+    text = FACTS.get(detail.partition(" ")[0], "") if code == FACT else TEXTS.get(code, "")
     told = f"{text} ({detail})" if text and detail else text or detail
     return f"{code}: {told}" if told else code
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from model import reasons
 from model.domains import DomainLists
 from model.extracted import Address, Defect, DkimSignature, Extracted, Link, Part
 from model.facts import BAD, BOTH_SPEAK, FALSE_SPEAKS, GOOD, Facts, Site, facts, sent_at
@@ -497,6 +498,7 @@ def test_every_fact_is_tested_has_one_sign_and_can_be_all_three() -> None:
 
     assert set(GOOD) | set(BAD) == names
     assert not set(GOOD) & set(BAD)
+    assert set(reasons.FACTS) == names
     assert set(CASES) | {"known_correspondent", "first_contact", "lookalike_domain"} == names
     assert set(GOOD) > FALSE_SPEAKS and set(GOOD) > BOTH_SPEAK and not BOTH_SPEAK & FALSE_SPEAKS
     always_known = {"risky_attachment"}

@@ -18,6 +18,7 @@ from gatepost.times import full
 from model.domains import DomainLists
 from model.safe_text import safe
 from quarantine.reviewer import reviewer
+from training.store.advice import shortcomings
 from training.store.entry import NAMES, Entry, Filter, Origin, Snapshot
 from training.store.look import Looker
 from training.store.rows import as_line
@@ -54,9 +55,12 @@ def snapshot(
             return
         wanted = Filter(collections=collections, origins=tuple(map(Origin, origins)))
         made = freeze(store, name, by=reviewer(), wanted=wanted, resolve=Resolve(resolve) if resolve else None)
+    short = shortcomings(made.entries)
     if as_json:
-        click.echo(json.dumps(_data(made)))
+        click.echo(json.dumps({**_data(made), "shortcomings": short}))
         return
+    for line in short:
+        click.echo(f"note: {safe(line)}", err=True)
     counts = {label: sum(e.name == label for e in made.entries) for label in NAMES}
     told = ", ".join(f"{n} {label}" for label, n in counts.items() if n)
     click.echo(f"{name}: {made.size} messages in {len({e.group for e in made.entries})} groups ({told})")

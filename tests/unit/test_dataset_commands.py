@@ -41,6 +41,7 @@ def test_from_mail_to_a_snapshot_and_back(run, mail, tmp_path):
     assert run("add", mail, "--label", "ham").stdout == "4 known already\n"
     frozen = run("snapshot", "first").stdout.splitlines()
     assert frozen[0] == "first: 4 messages in 4 groups (4 ham)"
+    assert "note: there is no bad mail in it" in run("snapshot", "second").stderr
 
     out = tmp_path / "out.jsonl"
     assert run("export", out, "--snapshot", "first", "--raw").stderr == "4 messages\n"
@@ -49,7 +50,7 @@ def test_from_mail_to_a_snapshot_and_back(run, mail, tmp_path):
     there = tmp_path / "other"
     assert run("import", out, "--store", there).stdout == "4 added\n"
     assert run("snapshot", "again", "--store", there).stdout.splitlines()[1] == frozen[1]
-    [listed] = map(json.loads, run("snapshot", "--json").stdout.splitlines())
+    listed, _ = map(json.loads, run("snapshot", "--json").stdout.splitlines())
     assert (listed["name"], listed["by"], listed["messages"]) == ("first", ME, 4)
     assert frozen[1] == f"fingerprint {listed['fingerprint']}"
 

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,35 @@ def test_a_writer_that_waits_too_long_says_so(tmp_path):
         with data.writing(), pytest.raises(DataStoreError, match="the database is busy"):
             put(other, letter())
         put(other, letter())
+
+
+ADD = """
+import sys
+sys.path[:0] = [{root!r}, {support!r}]
+from pathlib import Path
+from dataset_rig import data_store, numbered, put, said
+with data_store(Path({folder!r})) as data:
+    for number in range(400):
+        put(data, (numbered(number), said("ham")))
+"""
+
+
+def test_a_killed_command_leaves_whole_messages_and_can_be_run_again(tmp_path):
+    code = ADD.format(root=str(ROOT), support=str(ROOT / "tests/support"), folder=str(tmp_path))
+    data_store(tmp_path).close()
+    with subprocess.Popen([sys.executable, "-c", code], cwd="/") as child, data_store(tmp_path) as data:
+        deadline = time.monotonic() + 60
+        while data.count() < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.kill()
+
+    with data_store(tmp_path) as data:
+        there = data.entries()
+        assert 3 <= len(there) < 400
+        assert {data.raw(e.digest) for e in there} == {numbered(n) for n in range(len(there))}
+        assert all(e.name == "ham" for e in there)
+        put(data, (numbered(0), said("ham")), (numbered(399), said("ham")))
+        assert data.count() == len(there) + 1
 
 
 FILL = """

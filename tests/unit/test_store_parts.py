@@ -1,5 +1,6 @@
 """A snapshot parts by time and group: nothing that trains is newer than what tests, and no campaign is torn."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from model.labels import Label
 from model.mail import Direction
+from training.store.advice import shortcomings
 from training.store.entry import Entry, LabelSource, Origin
 from training.store.examples import weights
 from training.store.parts import parts
@@ -79,6 +81,19 @@ def test_whatever_the_mail_each_is_once_groups_are_whole_and_time_is_kept(spec, 
     tested = [max(e.received for e in done.test if e.group == g and e.received) for g in groups[2]]
     trained = [e.received for e in (*done.train, *done.calibration) if e.received]
     assert not tested or not trained or min(tested) >= max(trained)
+
+
+def test_what_a_set_cannot_teach_is_said():
+    one_sender = shortcomings([entry(n) for n in range(12)])
+    assert "there is no bad mail in it: a model needs both, or other data beside it" in one_sender
+    assert "12 of 12 ham are from b.example: a model would learn the sender" in one_sender
+    assert one_sender[-1].startswith("all of it was kept by the gateway")
+    assert "only 3 distinct messages of bad mail in it" in shortcomings([entry(n, bad=True) for n in range(3)])
+    mail = [entry(n, bad=n % 2 == 0) for n in range(40)]
+    good = [replace(e, sender_domain=f"d{n}.example", origin=Origin.SAMPLED) for n, e in enumerate(mail)]
+    assert shortcomings(good) == []
+    ruled = [replace(e, label_source=LabelSource.RULE) for e in good]
+    assert shortcomings(ruled) == ["no person has looked at any of it: every label is a bulk rule's"]
 
 
 def test_a_campaign_has_one_vote_in_a_class():

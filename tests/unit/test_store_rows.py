@@ -76,6 +76,7 @@ def test_columns_and_words_of_others(tmp_path):
     ("text,label\nx,spam\ny,junk\nz,Spamm\n",
      r"line 3: label: expected one of ham, spam, phishing, fraud, bad, found 'junk'\n.*line 4: label: .*'spamm'"),
     ("path\nnone.eml\n", r"line 2: path: .*none.eml: No such file or directory"),
+    ("path\n.\n", "line 2: path: .*: this is no file"),
     ("text,received\nx,soon\n", "line 2: received: expected a time such as 2026-11-23T14:30, found 'soon'"),
     ("text,direction\nx,up\n", "line 2: direction: expected one of inbound, outbound, found 'up'"),
     ("text,label\n,spam\n", "line 2: expected a path or a text, found neither"),

@@ -7,6 +7,7 @@ import base64
 import binascii
 import csv
 import json
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -86,6 +87,8 @@ def _csv_row(
     if given["path"]:
         file = path.parent / given["path"]
         try:
+            if not stat.S_ISREG(file.stat().st_mode):
+                raise ValueError(f"path: {file}: this is no file")
             raw = file.read_bytes()
         except OSError as error:
             raise ValueError(f"path: {file}: {error.strerror}") from None

@@ -41,13 +41,18 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A message of the quarantine with a verdict. `body` tells whether its bytes are still there."""
+    """A message of the quarantine with a verdict. `body` tells whether its bytes are still there.
+
+    `origin` and `weight` say how it came to be looked at: kept, or drawn with a probability of 1/`weight`.
+    """
 
     message: str
     direction: Direction
     kept: datetime
     body: bool
     words: tuple[Word, ...]
+    origin: Origin = Origin.KEPT
+    weight: float = 1.0
 
 
 def judged(quarantine: Store) -> list[Judged]:
@@ -102,7 +107,8 @@ def _about(one: Judged, collection: str, licence: str) -> About:
         provenance=f"quarantine item {one.words[0].item}",
         licence=licence,
         direction=one.direction,
-        origin=Origin.KEPT,
+        origin=one.origin,
+        sample_weight=one.weight,
         received=one.kept,
     )
 

@@ -109,6 +109,7 @@ def command(
 
     tell = teller()
     try:
+        _writable(html, markdown)
         bundle = Bundle.open(path or DEFAULT)
         record = read_record(bundle.path)
         settings = settings_of(record, cache)
@@ -177,6 +178,13 @@ def teller() -> Callable[[str], None]:
         click.echo(f"[{time.monotonic() - started:6.0f} s] {line}", err=True)
 
     return tell
+
+
+def _writable(*wanted: Path | None) -> None:
+    """Raise OSError for a report that has no folder to go to: before minutes are spent, not after."""
+    for path in wanted:
+        if path is not None and not path.parent.is_dir():
+            raise FileNotFoundError(f"{path}: there is no folder {path.parent} to write the report into")
 
 
 def write(path: Path, text: str) -> None:

@@ -119,6 +119,17 @@ def test_one_class_alone_is_measured_as_far_as_it_goes(sample: Sample, told: Sco
     assert json.dumps(found.to_json(), allow_nan=False)
 
 
+def test_bad_mail_of_unknown_kind_is_measured_without_classes(sample: Sample, told: Scored) -> None:
+    unknown = Sample.of("site", [dataclasses.replace(e, kind=None, bad=True) for e in sample.examples])
+    found = measure(unknown, told, {}, hold=HOLD, quarantine=QUARANTINE, assumed=0.5, prior=0.3)
+
+    assert found.classes == {}
+    assert not found.macro_f1.known
+    assert not found.legitimate.kept.known
+    assert found.methods[GATEPOST].caught.n == 12
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
 def test_json_has_no_nan_and_every_figure_its_n(report: Report) -> None:
     data = json.loads(json.dumps(report.to_json(), allow_nan=False))
     (one,) = data["sets"]

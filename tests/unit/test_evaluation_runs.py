@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from dataset_rig import data_store, numbered, put, said
 
 pytest.importorskip("torch", reason="needs the training extra")
 
-from gatepost.commands.evaluate import _RIVALS
+from gatepost.commands.evaluate import _RIVALS, write
 from gatepost.commands.evaluate import command as evaluate
-from model.bundle import DEFAULT, Bundle
+from model.bundle import DEFAULT, MANIFEST, Bundle, digest
 from model.labels import Label
 from model.score import Scorer
 from training.corpora import COLUMNS
@@ -24,6 +25,7 @@ from training.evaluation.methods import BASELINES
 from training.evaluation.robustness import Message, robustness
 from training.evaluation.sets import RefusedError
 from training.evaluation.stored import snapshot_samples
+from training.evaluation.trained import FILE, TrainedOn
 from training.gather import Material
 from training.letter import compose
 from training.settings import FinetuneSettings, TrainSettings
@@ -32,6 +34,12 @@ from training.store.snapshots import freeze, snapshot
 from training.written import load
 
 pytestmark = pytest.mark.train
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One cache of what was read: every run of the command reads the written set."""
+    return str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +99,7 @@ def test_ways_of_sampling_are_measured_apart(tmp_path: Path) -> None:
     assert "1/p" in found[1].taken
 
 
-def test_a_snapshot_is_measured_by_the_command(tmp_path: Path) -> None:
+def test_a_snapshot_is_measured_by_the_command(tmp_path: Path, cache: str) -> None:
     """One sender's mail, ham alone: measured as far as it goes, and the certificate counts one sender."""
     with data_store(tmp_path) as store:
         put(store, *((numbered(n), said("ham")) for n in range(4)))
@@ -100,7 +108,7 @@ def test_a_snapshot_is_measured_by_the_command(tmp_path: Path) -> None:
 
     done = CliRunner().invoke(evaluate, [
         "--dataset", "one", "--store", str(tmp_path / "dataset"), "--baseline", "none",
-        "--cache", str(tmp_path / "cache"), "--json", "--html", str(html), "--markdown", str(card)])  # fmt: skip
+        "--cache", cache, "--json", "--html", str(html), "--markdown", str(card)])  # fmt: skip
 
     assert done.exit_code == 0, done.output
     (told,) = json.loads(done.stdout)["sets"]
@@ -109,47 +117,98 @@ def test_a_snapshot_is_measured_by_the_command(tmp_path: Path) -> None:
     assert told["methods"]["gatepost"]["caught"]["value"] is None
     assert html.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert card.read_text(encoding="utf-8").startswith("# Gatepost model ")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "card.md", "dataset", "r.html"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["card.md", "dataset", "r.html"]
 
 
-def test_a_snapshot_that_is_not_there_is_a_plain_line(tmp_path: Path) -> None:
+def test_a_snapshot_that_is_not_there_is_a_plain_line(tmp_path: Path, cache: str) -> None:
     data_store(tmp_path).close()
 
     done = CliRunner().invoke(evaluate, [
         "--dataset", "nosuch", "--store", str(tmp_path / "dataset"),
-        "--cache", str(tmp_path / "cache")])  # fmt: skip
+        "--cache", cache])  # fmt: skip
 
     assert done.exit_code == 2
     assert "there is no snapshot nosuch" in done.output
 
 
-def test_no_folder_of_collections_is_a_plain_line(tmp_path: Path) -> None:
-    done = CliRunner().invoke(evaluate, ["--corpora", str(tmp_path / "nowhere"), "--cache", str(tmp_path / "cache")])
+def test_no_folder_of_collections_is_a_plain_line(tmp_path: Path, cache: str) -> None:
+    done = CliRunner().invoke(evaluate, ["--corpora", str(tmp_path / "nowhere"), "--cache", cache])
 
     assert done.exit_code == 2
     assert "nowhere/index.csv" in done.output
 
 
-def test_leaving_out_needs_collections(tmp_path: Path) -> None:
-    done = CliRunner().invoke(evaluate, ["--leave-out", "spamassassin", "--cache", str(tmp_path / "cache")])
+def test_leaving_out_needs_collections(tmp_path: Path, cache: str) -> None:
+    done = CliRunner().invoke(evaluate, ["--leave-out", "spamassassin", "--cache", cache])
 
     assert done.exit_code == 2
     assert "give --corpora" in done.output
 
 
-def test_a_report_that_cannot_be_written_leaves_nothing_half_written(tmp_path: Path) -> None:
-    with data_store(tmp_path) as store:
-        put(store, (numbered(1), said("ham")))
-        freeze(store, "one", by="mona")
+def test_a_report_that_cannot_be_written_is_said_before_minutes_are_spent(tmp_path: Path, cache: str) -> None:
+    out = tmp_path / "missing" / "r.html"
 
-    done = CliRunner().invoke(evaluate, [
-        "--dataset", "one", "--store", str(tmp_path / "dataset"),
-        "--baseline", "none", "--cache", str(tmp_path / "cache"),
-        "--html", str(tmp_path / "missing" / "r.html")])  # fmt: skip
+    done = CliRunner().invoke(evaluate, ["--cache", cache, "--html", str(out)])
 
     assert done.exit_code == 2
-    assert "r.html" in done.output
-    assert not list(tmp_path.rglob("*.part"))
+    assert f"{out}: there is no folder {out.parent} to write the report into" in done.output
+    assert not done.stdout
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """What stood there stays where the new one cannot take its name, and no part of it lies about."""
+    (tmp_path / "r.html").mkdir()
+
+    with pytest.raises(OSError, match=r"r\.html"):
+        write(tmp_path / "r.html", "x")
+
+    assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
+
+
+def bundle_that_learnt(texts: list[str], folder: Path) -> Path:
+    """A copy of the shipped bundle that carries the fingerprints of other training mail."""
+    shutil.copytree(DEFAULT, folder)
+    TrainedOn.of(texts).write(folder)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"][FILE] = digest(folder / FILE)
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def test_training_mail_under_another_name_is_refused(tmp_path: Path, cache: str) -> None:
+    """By content: the snapshot has a new name, and its mail is what the model learnt from."""
+    with data_store(tmp_path) as store:
+        put(store, *((numbered(n), said("ham" if n % 2 else "spam")) for n in range(6)))
+        freeze(store, "new", by="mona")
+        settings = TrainSettings(cache=Path(cache))
+        (found,) = snapshot_samples(store, snapshot(store, "new"), settings, lambda _: None)
+    learnt = bundle_that_learnt([e.document.text for e in found.examples[:4]], tmp_path / "bundle")
+
+    done = CliRunner().invoke(evaluate, [
+        "--model", str(learnt), "--dataset", "new", "--store", str(tmp_path / "dataset"), "--baseline", "none",
+        "--cache", cache])  # fmt: skip
+
+    assert done.exit_code == 2
+    assert "new (imported): 4 of 6 messages are, or nearly are, mail that the model was trained" in done.output
+
+
+def test_a_model_compared_with_itself_differs_in_nothing(tmp_path: Path, cache: str) -> None:
+    with data_store(tmp_path) as store:
+        put(store, *((numbered(n), said("ham" if n % 2 else "spam")) for n in range(6)))
+        freeze(store, "new", by="mona")
+
+    done = CliRunner().invoke(evaluate, [
+        "--against", str(DEFAULT), "--dataset", "new", "--store", str(tmp_path / "dataset"), "--baseline", "none",
+        "--cache", cache, "--json"])  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    (one,) = told["sets"]
+    assert told["against"] == told["model"]
+    assert one["auc_against"]["value"] == 0.0
+    assert one["against"]["caught"]["difference"]["value"] == 0.0
+    assert one["against"]["caught"]["only_candidate_keeps"] == 0
+    assert any("carries no fingerprints" in note for note in told["notes"]) or TrainedOn.open(DEFAULT) is not None
 
 
 def collection(folder: Path) -> Path:
@@ -169,10 +228,10 @@ def collection(folder: Path) -> Path:
     return folder
 
 
-def test_a_collection_is_left_out_of_training(tmp_path: Path) -> None:
+def test_a_collection_is_left_out_of_training(tmp_path: Path, cache: str) -> None:
     """Trained on written mail and on the other collections; its own near-duplicates elsewhere are left out too."""
     corpora = collection(tmp_path / "corpora")
-    settings = TrainSettings.model_validate({"cache": tmp_path / "cache", "data": {"smallest_class": 2}})
+    settings = TrainSettings.model_validate({"cache": cache, "data": {"smallest_class": 2}})
     from training.gather import gather
 
     whole = gather(settings, corpora, lambda _: None)

@@ -122,7 +122,7 @@ def explain(error: BaseException, path: Path) -> StoreError:
     match code & 0xFF:
         case c if c in _CORRUPT:
             return StoreError(
-                f"{path}: the database is damaged or is none. Stop the gateway, move the file away and restore "
+                f"{path}: the database is damaged or is none. Stop what uses it, move the file away and restore "
                 "it from its backup, or save what can be read with: sqlite3 FILE .recover"
             )
         case c if c in _BUSY:

@@ -1,6 +1,7 @@
 """`gatepost dataset forget`: a sender, a message or a reviewer, through to the models that learnt from them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -60,12 +61,21 @@ def forget(
         plan = forget_subject(store, subject, by=reviewer(), cache=None, dry_run=True)
         if not (dry_run or yes):
             click.confirm(f"Forget {_what(plan)} for good?", abort=True)
-        done = plan if dry_run else forget_subject(store, subject, by=reviewer(), cache=cache.expanduser())
+        done = plan if dry_run else _forget(store, subject, cache.expanduser())
     models = models_with((mark for _, mark in done.snapshots), _shelves(configuration(config)))
     if as_json:
         click.echo(json.dumps(_data(done, models, dry_run=dry_run)))
     else:
         _tell(done, models, dry_run=dry_run)
+
+
+def _forget(store: DataStore, subject: Subject, cache: Path) -> Forgotten:
+    def vectors(digests: Sequence[str]) -> int:
+        from training.evaluation.embeddings import forget as forget_vectors
+
+        return forget_vectors(cache) if digests else 0
+
+    return forget_subject(store, subject, by=reviewer(), cache=cache, others=[vectors])
 
 
 def _whole(store: DataStore, digest: str, *, exact: bool) -> str:

@@ -3,7 +3,9 @@
 import json
 import os
 import pwd
+import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -214,6 +216,10 @@ def test_forget_asks_acts_and_proves(run, mail, tmp_path):
     run("snapshot", "first")
     first = json.loads(run("export").stdout.splitlines()[0])["id"]
     cache = ("--cache", tmp_path / "cache")
+    (tmp_path / "cache").mkdir()
+    with closing(sqlite3.connect(tmp_path / "cache" / "embeddings.sqlite")) as vectors, vectors:
+        vectors.execute("CREATE TABLE vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)")
+        vectors.execute("INSERT INTO vectors VALUES (x'01', x'736563726574')")
 
     assert run("forget", "--message", first, *cache, stdin="n\n", code=1).stdout.startswith(
         "Forget 1 message for good? [y/N]: "
@@ -226,6 +232,7 @@ def test_forget_asks_acts_and_proves(run, mail, tmp_path):
     text = run("forget", "--message", first[:10], "--yes", *cache).stdout
     assert text.startswith(f"1 message is forgotten\n  {first}  {mail}/0.eml\n")
     assert run("forget", "--message", first, "--verify", *cache).stdout.startswith("nothing of it is left")
+    assert b"secret" not in (tmp_path / "cache" / "embeddings.sqlite").read_bytes()
     assert run("add", mail, "--label", "ham").stdout == (
         "3 known already, 1 forgotten once, and not added again\n"
     )

@@ -14,6 +14,7 @@ from model.encode import Encoder, Ids, Shape
 from model.normalise import VERSION, Document
 from training.settings import FinetuneSettings
 
+FILE = "embeddings.sqlite"
 BATCH = 32
 _LOOK_UP = 500
 """Keys a query: SQLite allows 999 in its older builds."""
@@ -34,7 +35,7 @@ class Embedder:
         self._encoder = Encoder(folder / TOKENIZER, None, Shape(max_tokens=settings.max_tokens, windows=1))
         self._mark = f"{_mark(folder)}:{settings.max_tokens}:{VERSION}"
         self._learner: Any = None
-        self._path = cache / "embeddings.sqlite"
+        self._path = cache / FILE
 
     def of(self, documents: Sequence[Document]) -> Vectors:
         """Return unit vectors float32 [n, width], as float16 kept them."""
@@ -75,6 +76,21 @@ class Embedder:
                 for n, vector in zip(part, found, strict=True):
                     out[n] = vector.astype(np.float16)
         return out
+
+
+def forget(cache: Path) -> int:
+    """Drop every vector and return how many there were: none says of which message it is. Raises sqlite3.Error."""
+    path = cache / FILE
+    if not path.exists():
+        return 0
+    store = sqlite3.connect(path, timeout=60)
+    try:
+        store.execute("PRAGMA secure_delete=ON")
+        with store:
+            store.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)")
+            return store.execute("DELETE FROM vectors").rowcount
+    finally:
+        store.close()
 
 
 def _known(store: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float16]]:

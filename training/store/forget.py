@@ -80,7 +80,7 @@ def forget(
         found = present(connection, subject)
     if dry_run:
         return found
-    readings = _forget_readings(cache, found.digests) + sum(other(found.digests) for other in others)
+    readings = _forget_readings(cache, found.digests) + _forget_elsewhere(others, found.digests)
     now = store.clock()
     with store.writing() as connection:
         found = present(connection, subject)
@@ -217,6 +217,13 @@ def _forget_readings(cache: Path | None, digests: Sequence[str]) -> int:
         return forget_readings(cache, digests)
     except sqlite3.Error as error:
         raise DataStoreError(f"{cache}: the reading cache could not be cleaned: {error}") from None
+
+
+def _forget_elsewhere(others: Sequence[Callable[[Sequence[str]], int]], digests: Sequence[str]) -> int:
+    try:
+        return sum(other(digests) for other in others)
+    except (sqlite3.Error, OSError) as error:
+        raise DataStoreError(f"a cache could not be cleaned, so the data store was left as it is: {error}") from None
 
 
 def wipe(store: DataStore) -> None:

@@ -20,7 +20,7 @@ from model.score import Scorer
 from training.corpora import COLUMNS
 from training.evaluation.attacks import ATTACKS
 from training.evaluation.embeddings import Embedder
-from training.evaluation.leave_out import leave_out
+from training.evaluation.leave_out import leave_out, render
 from training.evaluation.methods import BASELINES
 from training.evaluation.robustness import Message, robustness
 from training.evaluation.sets import RefusedError
@@ -243,6 +243,8 @@ def test_a_collection_is_left_out_of_training(tmp_path: Path, cache: str) -> Non
     assert found.trained == sum(e.archive != "old" for e in few.train) - found.copies
     assert set(found.to_json()) >= {"left_out", "near_duplicates_left_out", "methods"}
     assert all(m.auc.n == 12 for m in found.methods.values())
+    assert all(m.f1_by_sender.value == pytest.approx(m.f1.value) for m in found.methods.values())  # one mail each
+    assert "F1, one vote a sender" in render(found)
     with pytest.raises(RefusedError, match="nosuch: no such collection to leave out; there are: lists, new, old"):
         leave_out("nosuch", settings, corpora, lambda _: None, material=few)
     with pytest.raises(RefusedError, match="lists: it has no bad mail"):

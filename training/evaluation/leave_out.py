@@ -22,7 +22,7 @@ from training import calibrate, fusion
 from training.calibrate import CalibrationData
 from training.corpora import SPLITS, Corpora, Row
 from training.evaluation.embeddings import Embedder
-from training.evaluation.figures import UNKNOWN, Figure, Floats, Ints, Ranking, bootstrap, share
+from training.evaluation.figures import UNKNOWN, Figure, Floats, Ints, Ranking, bootstrap, numbered, share
 from training.evaluation.measure import KEPT_BUDGET
 from training.evaluation.report_terminal import columns, number, percent
 from training.evaluation.sets import RefusedError, Sample
@@ -47,9 +47,14 @@ EVEN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class LeftOutFigures:
-    """A method on the collection: `f1` and `false_positives` at the threshold of even odds on calibration mail."""
+    """A method on the collection: `f1` and `false_positives` at the threshold of even odds on calibration mail.
+
+    `f1_by_sender` gives each sender and campaign one vote: one that sends a fifth of a collection decides a fifth of
+    the plain figure.
+    """
 
     f1: Figure
+    f1_by_sender: Figure
     caught: Figure
     false_positives: Figure
     auc: Figure
@@ -203,6 +208,7 @@ def _figures(test: Sample, p: Floats) -> LeftOutFigures:
     bad, groups = test.bad, np.asarray(test.groups, dtype=np.str_)
     kept = p >= EVEN
     ranking = Ranking.of(bad, p)
+    index, _ = numbered(test.groups)
 
     def f1(w: Floats) -> float:
         total = float((w * bad).sum() + (w * kept).sum())
@@ -210,6 +216,7 @@ def _figures(test: Sample, p: Floats) -> LeftOutFigures:
 
     return LeftOutFigures(
         f1=bootstrap(f1, test.groups),
+        f1_by_sender=bootstrap(f1, test.groups, 1 / np.bincount(index)[index]),
         caught=share(kept[bad == 1], groups[bad == 1].tolist()),
         false_positives=share(kept[bad == 0], groups[bad == 0].tolist()),
         auc=bootstrap(ranking.auc, test.groups),
@@ -228,11 +235,12 @@ def _log_odds(p: Floats) -> Floats:
 
 def render(found: LeftOut) -> str:
     """Return the figures as text."""
-    rows = [("method", "F1", "caught", "legitimate kept", "AUC", "caught at 2 % kept")]
+    rows = [("method", "F1", "F1, one vote a sender", "caught", "legitimate kept", "AUC", "caught at 2 % kept")]
     rows += [
         (
             name,
             number(m.f1),
+            number(m.f1_by_sender),
             percent(m.caught),
             percent(m.false_positives),
             number(m.auc),

@@ -186,7 +186,7 @@ def slices(settings: TrainSettings) -> dict[str, Callable[[Example], bool]]:
         "lists": lambda e: e.archive == "lists",
         "bounces and auto-replies": lambda e: e.archive == "sisimai",
         "hard ham": lambda e: e.archive == "spamassassin",
-        "Chinese": lambda e: e.lang == "zh" and e.archive != WRITTEN,
+        "Chinese": lambda e: e.archive == "zh_ccert" or (e.lang == "zh" and e.archive != WRITTEN),
         "odd charsets and structures": lambda e: e.archive in {"zammad", "mikel_mail"},
         "written, held out": lambda e: e.archive == WRITTEN,
         "sender in no list (since 2018)": lambda e: (

@@ -154,7 +154,12 @@ def at_site(shipped: Calibration, logits: Floats, bad: NDArray[np.bool_], weight
 
 def p_bad(data: CalibrationData, fitted: Calibration) -> Floats:
     """Calibrated probability of bad for each message."""
-    logit = fitted.slope * data.raw + fitted.intercept + fitted.per_log2_window * np.log2(np.maximum(data.windows, 1))
+    return p_of(data.raw, data.windows, fitted)
+
+
+def p_of(raw: Floats, windows: NDArray[np.int64], fitted: Calibration) -> Floats:
+    """Calibrated probability of bad for fused logits and numbers of windows (0: no text), both [n]."""
+    logit = fitted.slope * raw + fitted.intercept + fitted.per_log2_window * np.log2(np.maximum(windows, 1))
     result: Floats = 1 / (1 + np.exp(-np.clip(logit, -60, 60)))
     return result
 

@@ -225,8 +225,11 @@ class CalibrationSettings(_Section):
 
     By sender it carried over to every set apart; by message, the senders with most messages decide.
     """
-    hold_budget: float = Field(default=0.02, gt=0, lt=1)
-    """The same for the lower hold threshold: all that is kept in any way. Between the two a person decides."""
+    hold_budget: float = Field(default=0.015, gt=0, lt=1)
+    """The same for the lower hold threshold: all that is kept in any way. Between the two a person decides.
+
+    Two per cent are meant: a quarter is left for mail of another place, which no calibration mail can stand for.
+    """
     site_scale: float = Field(default=0.25, gt=0)
     """How far a site's likelihood ratios may well be stretched against the shipped ones (standard deviation)."""
     site_shift: float = Field(default=1.0, gt=0)

@@ -209,9 +209,16 @@ def _calibrated(bundle: Bundle, settings: TrainSettings, material: Material, fit
         kind=np.array([BAD.index(e.kind) if e.kind and text else -1 for e, text in zip(rows, texts, strict=True)]),
     )
     calibration = calibrate.platt(data, settings.calibration)
-    told = calibrate.p_bad(data, calibration)
-    return replace(bundle, calibration=calibration,
-                   thresholds=calibrate.thresholds(told, data.bad, votes(rows), settings.calibration))  # fmt: skip
+    # For thresholds a few dozen senders are too few: legitimate mail of training votes too, by its facts alone, since
+    # its text was learnt by heart.
+    more = [e for e in of_today(material.train, settings.fusion.first_year) if not e.bad]
+    none = np.zeros(len(more))
+    quiet = fusion.raw_logits(fitted, [e.facts for e in more], none, f.text_weight, f.text_cap)
+    told = np.concatenate([calibrate.p_bad(data, calibration),
+                           calibrate.p_of(quiet, none.astype(np.int64), calibration)])  # fmt: skip
+    bad = np.concatenate([data.bad, none.astype(np.bool_)])
+    limits = calibrate.thresholds(told, bad, votes([*rows, *more]), settings.calibration)
+    return replace(bundle, calibration=calibration, thresholds=limits)
 
 
 def _text_logits(bundle: Bundle, head: TextHead, text: TextInput | None, example: Example) -> NDArray[np.float64]:

@@ -68,6 +68,7 @@ class Bench:
 
     settings: TrainSettings
     fit: list[Example]
+    more: Mail
     calibration: Mail
     sets: dict[str, Mail]
 
@@ -113,7 +114,8 @@ def prepared(settings: TrainSettings, corpora: Path, scorer: Scorer) -> Bench:
     measured["senders in no list"] = [e for e in (*material.dev, *material.held) if not e.synthetic and not e.bad
                                       and e.facts.sender_known is False]  # fmt: skip
     sets = {name: heard(scorer, found) for name, found in measured.items() if found}
-    return Bench(settings, of_today((*fit, *material.train), settings.fusion.first_year), calibration, sets)
+    more = heard(scorer, [e for e in of_today(material.train, settings.fusion.first_year) if not e.bad], silent=True)
+    return Bench(settings, of_today((*fit, *material.train), settings.fusion.first_year), more, calibration, sets)
 
 
 def fitted(bench: Bench, settings: FusionSettings) -> fusion.Fitted:
@@ -139,12 +141,25 @@ def line(bench: Bench, found: fusion.Fitted, settings: FusionSettings) -> tuple[
     return calibrate.platt(data, bench.settings.calibration), mail, raw
 
 
-def hold(mail: Mail, raw: Floats, weight: Floats) -> float:
-    """Lowest raw score that at most the budget of legitimate mail reaches, by weight."""
-    good = ~mail.bad
-    order = np.argsort(-raw[good])
-    over = np.cumsum(weight[good][order]) / weight[good].sum()
-    return float(np.nextafter(raw[good][order][int(np.searchsorted(over, BUDGET, side="right"))], np.inf))
+def hold(raw: Floats, weight: Floats, budget: float) -> float:
+    """Lowest raw score that at most the budget of legitimate mail, by weight, reaches."""
+    order = np.argsort(-raw)
+    over = np.cumsum(weight[order]) / weight.sum()
+    return float(np.nextafter(raw[order][int(np.searchsorted(over, budget, side="right"))], np.inf))
+
+
+def shipped(bench: Bench, found: fusion.Fitted, settings: FusionSettings) -> float:
+    """Return the hold threshold, in raw logits, that a training run sets."""
+    good, raw, _ = voters(bench, found, settings)
+    return hold(raw, votes(good), bench.settings.calibration.hold_budget)
+
+
+def voters(bench: Bench, found: fusion.Fitted, settings: FusionSettings) -> tuple[list[Example], Floats, int]:
+    """Legitimate mail that thresholds are set on, its raw logits, and how much of it was kept back for that."""
+    _, mail, raw = line(bench, found, settings)
+    own = [e for e in mail.examples if not e.bad]
+    both = np.concatenate([raw[~mail.bad], scores(bench.more, found, settings)])
+    return [*own, *bench.more.examples], both, len(own)
 
 
 def figures(mail: Mail, raw: Floats, at: float) -> list[str]:
@@ -182,8 +197,7 @@ def show_recipes(bench: Bench) -> None:
     home, own = bench.sets["household"], bench.sets["written, held out"]
     for name, settings in recipes(bench.settings.fusion):
         found = fitted(bench, settings)
-        _, mail, raw = line(bench, found, settings)
-        at = hold(mail, raw, votes(mail.examples))
+        at = shipped(bench, found, settings)
         told, other = scores(home, found, settings), scores(own, found, settings)
         ranking = Ranking.of(home.bad.astype(np.int64), told)
         wide, range_ = (bootstrap(f, home.senders) for f in (ranking.auc, partial(ranking.caught_at, budget=BUDGET)))
@@ -192,15 +206,15 @@ def show_recipes(bench: Bench) -> None:
         caught = (late[bench.sets["site, after the fit"].bad] >= at).mean()
         rows.append([name, a[0], f"{wide.low:.3f}-{wide.high:.3f}", a[1], f"{range_.low:.3f}-{range_.high:.3f}",
                      *a[2:], b[0], *b[2:], f"{caught:.3f}"])  # fmt: skip
-    click.echo("\n".join(columns(rows)))
+    click.echo(columns(rows))
 
 
 def show_sets(bench: Bench) -> None:
     """Print every set at the threshold of the recipe, and at the one that keeps 2 % of the household."""
     settings = bench.settings.fusion
     found = fitted(bench, settings)
-    calibration, mail, raw = line(bench, found, settings)
-    at = hold(mail, raw, votes(mail.examples))
+    calibration, _, _ = line(bench, found, settings)
+    at = shipped(bench, found, settings)
     home = bench.sets["household"]
     there = threshold_for(scores(home, found, settings)[~home.bad], BUDGET)
     click.echo(f"calibration: slope {calibration.slope}, intercept {calibration.intercept}; hold at raw {at:.2f}; "
@@ -210,7 +224,7 @@ def show_sets(bench: Bench) -> None:
         told = scores(one, found, settings)
         rows.append([name, str(int((~one.bad).sum())), str(int(one.bad.sum())), *figures(one, told, at),
                      *figures(one, told, there)[2:]])  # fmt: skip
-    click.echo("\n".join(columns(rows)))
+    click.echo(columns(rows))
     click.echo(", ".join(f"{n} {t.weight:+.2f}" for n, t in found.facts.items()) + f"; bias {found.bias:+.2f}")
 
 
@@ -222,28 +236,29 @@ def show_facts(bench: Bench) -> None:
     for name in ("", *(n for n in fusion.NAMES if n not in MUTE)):
         facts = {n: replace(t, weight=0.0) if n == name else t for n, t in whole.facts.items()}
         found = replace(whole, facts=facts)
-        _, mail, raw = line(bench, found, settings)
-        at = hold(mail, raw, votes(mail.examples))
+        at = shipped(bench, found, settings)
         home, own, late = (bench.sets[n] for n in ("household", "written, held out", "site, after the fit"))
         a = figures(home, scores(home, found, settings), at)
         b = figures(own, scores(own, found, settings), at)
         rows.append([name or "(nothing)", *a, b[0], *b[2:], figures(late, scores(late, found, settings), at)[2]])
-    click.echo("\n".join(columns(rows)))
+    click.echo(columns(rows))
 
 
 def show_thresholds(bench: Bench) -> None:
     """Print how thresholds of several rules carry over to every set of legitimate mail."""
     settings = bench.settings.fusion
     found = fitted(bench, settings)
-    _, mail, raw = line(bench, found, settings)
-    of = np.array([set_of(e, bench.settings) for e in mail.examples])
-    good, least = ~mail.bad, int(1 / BUDGET)
-    large = [name for name in sorted(set(of[good])) if int((good & (of == name)).sum()) >= least]
-    parts = [raw[good & (of == name)] for name in large]
+    mail, raw, apart = voters(bench, found, settings)
+    of = np.array([set_of(e, bench.settings) for e in mail])
+    least = int(1 / BUDGET)
+    parts = [raw[of == name] for name in sorted(set(of)) if (of == name).sum() >= least]
     exact = [float(np.sort(p)[min(int(np.ceil((len(p) + 1) * (1 - BUDGET))), len(p)) - 1]) for p in parts]
     rules = {
-        "one vote a message": hold(mail, raw, np.ones(len(raw))),
-        "one vote a sender": hold(mail, raw, votes(mail.examples)),
+        "one vote a message": hold(raw, np.ones(len(raw)), BUDGET),
+        "one vote a sender": hold(raw, votes(mail), BUDGET),
+        "the same, kept back only": hold(raw[:apart], votes(mail[:apart]), BUDGET),
+        "one vote a sender, 1.5 %": hold(raw, votes(mail), 0.75 * BUDGET),
+        "one vote a sender, 1 %": hold(raw, votes(mail), 0.5 * BUDGET),
         "worst set": max(threshold_for(p, BUDGET) for p in parts),
         "conformal, worst set": float(np.nextafter(max(exact), np.inf)),
     }
@@ -253,7 +268,7 @@ def show_thresholds(bench: Bench) -> None:
     rows += [[n, *(figures(bench.sets[n], told[n], at)[3] for at in rules.values())] for n in names]
     for name in ("household", "written, held out", "site, after the fit"):
         rows.append([f"{name}: caught", *(figures(bench.sets[name], told[name], at)[2] for at in rules.values())])
-    click.echo("\n".join(columns(rows)))
+    click.echo(columns(rows))
 
 
 def show_verdicts(bench: Bench) -> None:
@@ -276,7 +291,7 @@ def show_verdicts(bench: Bench) -> None:
         errors = np.array(list(_errors(bench, calibration, logit, bad, senders, prior)))
         low, high = np.quantile(errors[:, 2], [0.025, 0.975])
         rows.append([f"{prior:.0%}", *(f"{e:.3f}" for e in np.median(errors, axis=0)), f"{low:.3f}-{high:.3f}"])
-    click.echo("\n".join(columns(rows)))
+    click.echo(columns(rows))
 
 
 def _errors(bench: Bench, shipped: Calibration, logit: Floats, bad: NDArray[np.bool_], senders: NDArray[np.str_],

@@ -48,7 +48,7 @@ def fit_head(given: Sequence[TextInput], examples: Sequence[Example], settings: 
     said = word_table(given, settings.bits)
     weights = np.zeros((OUTPUTS, vectors.shape[1]))
     bias, table = np.array([0.0, *[-ABSENT] * len(BAD)]), np.zeros((1 << settings.bits, OUTPUTS))
-    side = _logistic(settings.c, _columns(vectors * settings.vector, said), [int(e.bad) for e in examples],
+    side = _logistic(settings.c, columns(vectors * settings.vector, said), [int(e.bad) for e in examples],
                      [e.weight for e in examples])  # fmt: skip
     weights[0], table[:, 0] = _apart(side.coef_[0], settings.vector, 1.0, vectors.shape[1], len(table))[:2]
     bias[0] = side.intercept_[0]
@@ -59,9 +59,9 @@ def fit_head(given: Sequence[TextInput], examples: Sequence[Example], settings: 
     kinds = np.zeros((len(BAD), len(FACTS)))
     if len(present) > 1:
         rows = [examples[i] for i in told]
-        columns = _columns(vectors[told] * settings.kind_vector, said[told] * settings.kind_words,
-                           fact_table([e.facts for e in rows]) * settings.kind_facts)  # fmt: skip
-        fitted = _logistic(settings.kind_c, columns, [BAD.index(e.kind) for e in rows if e.kind],
+        told_columns = columns(vectors[told] * settings.kind_vector, said[told] * settings.kind_words,
+                               fact_table([e.facts for e in rows]) * settings.kind_facts)  # fmt: skip
+        fitted = _logistic(settings.kind_c, told_columns, [BAD.index(e.kind) for e in rows if e.kind],
                            [_kind_weight(e, settings) for e in rows], class_weight="balanced")  # fmt: skip
         two = len(present) == 2  # then there is one row, and it speaks for the second
         found = np.vstack([-fitted.coef_, fitted.coef_]) / 2 if two else fitted.coef_
@@ -134,7 +134,8 @@ def _kind_weight(example: Example, settings: HeadSettings) -> float:
     return example.weight if example.archive == WRITTEN else example.weight * settings.kind_collections
 
 
-def _columns(*parts: Any) -> Any:
+def columns(*parts: Any) -> Any:
+    """Join blocks of features, dense or sparse, to one sparse matrix (CSR)."""
     from scipy.sparse import csr_matrix, hstack
 
     return hstack([csr_matrix(part) for part in parts]).tocsr()

@@ -15,6 +15,7 @@ from model.labels import BAD, Label
 from model.lexical import Words
 from model.normalise import Document
 from training.examples import WRITTEN, Example
+from training.few import FewShot, Seen
 from training.head import FACTS, fit_head, with_head
 from training.settings import HeadSettings
 
@@ -91,3 +92,24 @@ def test_a_bundle_of_the_first_format_cannot_get_another_head(tmp_path: Path) ->
     with pytest.raises(BundleError, match="train the model again"):
         with_head(bundle, fit_head(*taught(), SETTINGS).head, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_few_verdicts_join_opinion_facts_meaning_and_words() -> None:
+    """Words alone cannot tell the new message, whose word nobody labelled; the stranger's opinion can."""
+    texts = [given(at, 0.5, 0.5, 0.5) for at in range(8)]
+    bad = np.array([at % 2 == 1 for at in range(8)])
+    seen = Seen(texts, [Facts()] * 8, np.where(bad, 3.0, -3.0))
+    new = Seen([given(100, 0.5, 0.5, 0.5)] * 2, [Facts()] * 2, np.array([-3.0, 3.0]))
+
+    few = FewShot(seen, bad, 10)
+    ham, evil = few.logits(new)
+
+    assert ham < 0 < evil
+    assert few.logits(seen.at([1, 0])) == pytest.approx(few.logits(seen)[[1, 0]])
+
+
+def test_verdicts_of_one_class_are_refused() -> None:
+    seen = Seen([given(1, 0.5)] * 3, [Facts()] * 3, np.zeros(3))
+
+    with pytest.raises(ValueError, match="all 3 messages are ham"):
+        FewShot(seen, np.zeros(3, dtype=bool), 10)

@@ -206,6 +206,36 @@ def test_what_is_left_of_a_campaign_is_found_by_the_next_copy(data, cache):
     assert data.count(Filter(group=data.get(second.digest).group)) == 3
 
 
+def test_a_snapshot_that_only_named_a_group_after_it_is_superseded_too(data, cache):
+    """Its group would keep the beginning of the digest, and with another name the fingerprint is another."""
+    copies = [letter(date=f"Mon, 02 Feb 2026 10:00:{n:02} +0000") for n in range(2)]
+    copies.sort(key=lambda raw: sha256(raw).digest())
+    [first, _, _] = put(data, (copies[0], said("ham", collection="a")), (copies[1], said("ham", collection="b")),
+                        (numbered(1), said("spam", collection="c")))  # fmt: skip
+    freeze(data, "mates", by="mona", wanted=Filter(collections=("b",)))
+    freeze(data, "strangers", by="mona", wanted=Filter(collections=("c",)))
+
+    done = forget(data, Subject(digest=first.digest), by="mona", cache=cache)
+
+    assert [name for name, _ in done.snapshots] == ["mates"]
+    assert [s.name for s in listed(data) if s.superseded] == ["mates"]
+    assert snapshot(data, "strangers").size == 1
+    assert first.digest[:16].encode() not in bytes_of(data.settings.path)
+
+
+def test_a_snapshot_that_knew_a_group_by_an_older_name_keeps_nothing_of_it(data, cache):
+    copies = [letter(date=f"Mon, 02 Feb 2026 10:00:{n:02} +0000") for n in range(3)]
+    copies.sort(key=lambda raw: sha256(raw).digest())
+    [named, _] = put(data, (copies[1], said("ham")), (copies[2], said("ham")))
+    assert freeze(data, "early", by="mona").entries[0].group == named.digest[:16]
+    put(data, copies[0])
+
+    forget(data, Subject(digest=named.digest), by="mona", cache=cache)
+
+    assert named.digest[:16].encode() not in bytes_of(data.settings.path)
+    assert len(snapshot(data, "early", superseded=True).entries) == 1
+
+
 def test_models_that_learnt_from_it_are_named(tmp_path):
     for version, mark in (("1", "a" * 64), ("2", "b" * 64)):
         folder = tmp_path / "models" / "versions" / version

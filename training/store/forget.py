@@ -92,7 +92,7 @@ def forget(
         groups = _groups(connection, ids)
         for chunk in _chunks(ids):
             connection.execute(delete(entries).where(entries.c.id.in_(chunk)))
-        _rename(connection, groups)
+        _rename(connection, groups, found.digests)
         if subject.sender:
             _forget_reporter(connection, subject.sender)
         for name in (subject.mark, *(f"message {digest}" for digest in found.digests)):
@@ -130,9 +130,19 @@ def present(connection: Connection, subject: Subject) -> Forgotten:
     query = select(entries.c.digest, entries.c.provenance).where(which).order_by(entries.c.id)
     rows = connection.execute(query).all()
     held = select(frozen.c.snapshot).join(entries, entries.c.id == frozen.c.entry).where(which)
+    ids = set(connection.execute(held).scalars()) | _named_after(connection, [row.digest for row in rows])
     return Forgotten(
-        tuple(row.digest for row in rows), (), _snapshots(connection, held), tuple(row.provenance for row in rows)
+        tuple(row.digest for row in rows), (), _snapshots(connection, ids), tuple(row.provenance for row in rows)
     )
+
+
+def _named_after(connection: Connection, digests: Sequence[str]) -> set[int]:
+    """Return the snapshots in which a group has its name from one of the messages, whether they hold it or not."""
+    found: set[int] = set()
+    for chunk in _chunks(digests):
+        query = select(frozen.c.snapshot).where(frozen.c.grouped.in_([digest[:NAME] for digest in chunk]))
+        found.update(connection.execute(query).scalars())
+    return found
 
 
 def _snapshots(connection: Connection, ids: Any) -> tuple[tuple[str, str], ...]:
@@ -196,14 +206,17 @@ def _groups(connection: Connection, ids: Sequence[int]) -> set[str]:
     return found
 
 
-def _rename(connection: Connection, groups: Iterable[str]) -> None:
+def _rename(connection: Connection, groups: Iterable[str], forgotten: Sequence[str]) -> None:
     """Name what is left of a group after one of its own: the name was the beginning of a digest that is gone."""
     for group in sorted(groups):
         digests = connection.execute(select(entries.c.digest).where(entries.c.grouped == group)).scalars().all()
         name = min((digest[:NAME] for digest in digests), default=group)
         if name != group:
             connection.execute(update(entries).where(entries.c.grouped == group).values(grouped=name))
-            connection.execute(update(frozen).where(frozen.c.grouped == group).values(grouped=name))
+    now = select(entries.c.grouped).where(entries.c.id == frozen.c.entry).scalar_subquery()
+    for chunk in _chunks(forgotten):  # a superseded snapshot may know a group by an older name
+        named = frozen.c.grouped.in_([digest[:NAME] for digest in chunk])
+        connection.execute(update(frozen).where(named).values(grouped=now))
 
 
 def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:

@@ -15,6 +15,7 @@ pytest.importorskip("torch", reason="needs the training extra")
 from gatepost.commands.evaluate import _RIVALS, write
 from gatepost.commands.evaluate import command as evaluate
 from model.bundle import DEFAULT, MANIFEST, Bundle, digest
+from model.domains import DomainLists
 from model.labels import Label
 from model.score import Scorer
 from training.corpora import COLUMNS
@@ -22,12 +23,14 @@ from training.evaluation.attacks import ATTACKS
 from training.evaluation.embeddings import Embedder
 from training.evaluation.leave_out import leave_out, render
 from training.evaluation.methods import BASELINES
-from training.evaluation.robustness import Message, robustness
-from training.evaluation.sets import RefusedError
+from training.evaluation.robustness import Message, material_for, robustness
+from training.evaluation.sets import RefusedError, Sample
 from training.evaluation.stored import snapshot_samples
 from training.evaluation.trained import FILE, TrainedOn
+from training.examples import of_written
 from training.gather import Material
 from training.letter import compose
+from training.reading import Reader
 from training.settings import FinetuneSettings, TrainSettings
 from training.store.entry import Origin
 from training.store.snapshots import freeze, snapshot
@@ -80,6 +83,22 @@ def test_real_attacks_go_through_the_extractor(scorer: Scorer) -> None:
     assert set(found) == set(ATTACKS)
     assert all(a.failed == 0 for a in found.values())
     assert found["padding to 10,000 words"].caught_after.n == 2
+
+
+def test_what_is_attacked_comes_with_its_bytes(cache: str) -> None:
+    """At most two bad written messages and half as many legitimate ones, with their bytes; none that are made up."""
+    settings = TrainSettings(cache=Path(cache))
+    with Reader(settings.cache, DomainLists.load()) as reader:
+        own = of_written(load()[:6], reader, 7)
+    sample = Sample.of(
+        "written", [*own, *(dataclasses.replace(own[0], key=f"made{n}", synthetic=True) for n in range(3))]
+    )
+
+    found = material_for(settings, None, [sample], 2)
+
+    assert [m.bad for m in found] == [True, True, False]
+    assert all(m.raw.startswith(b"Return-Path: ") for m in found)
+    assert material_for(settings, None, [Sample.of("x (made up)", own)], 2) == []
 
 
 def test_ways_of_sampling_are_measured_apart(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ message, with an interval by sender. Legitimate mail that is so dressed is measu
 no crime, but it must be known what it costs.
 """
 
+import hashlib
 import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -46,20 +47,22 @@ class Message:
 def material_for(
     settings: TrainSettings, corpora: Path | None, measured: Sequence[Sample], most: int, tell: Tell = lambda _: None
 ) -> list[Message]:
-    """Choose what to attack: at most `most` bad messages, each of another campaign, and half as many legitimate ones.
+    """Choose what to attack: at most `most` outside bad messages, each of another campaign, as many written ones.
 
-    Bad: written mail that was held out, then the later part of `site`. Legitimate: `household`, then written.
+    Outside: the later part of `site` and what else is measured. Legitimate mail, half as much: `household`, then
+    written mail that was held out.
     """
     examples = {e.key: e for s in measured if not s.made_up for e in s.examples}
     if corpora is not None and not any(e.split == "site" for e in examples.values()):
         examples.update((e.key, e) for e in late_site(settings, corpora, tell))
-    bad = _one_each([e for e in examples.values() if e.bad], lambda e: e.archive != WRITTEN, most)
-    good = _one_each(
-        [e for e in examples.values() if not e.bad and e.archive in {HOUSEHOLD, WRITTEN}],
-        lambda e: e.archive != HOUSEHOLD,
-        most // 2,
-    )
-    chosen = [*bad, *good]
+    written = [e for e in examples.values() if e.archive == WRITTEN]
+    outside = [e for e in examples.values() if e.archive != WRITTEN]
+    good = [e for e in outside if not e.bad and e.archive == HOUSEHOLD]
+    chosen = [
+        *_one_a_campaign([e for e in outside if e.bad])[:most],
+        *_drawn([e for e in written if e.bad])[:most],
+        *[*_one_a_campaign(good), *_drawn([e for e in written if not e.bad])][: most // 2],
+    ]
     raw = _raw(settings, corpora)
     groups = evidence_groups(chosen)
     return [
@@ -69,12 +72,16 @@ def material_for(
     ]
 
 
-def _one_each(examples: Sequence[Example], later: Callable[[Example], bool], most: int) -> list[Example]:
-    """Take the first message of each campaign, in a fixed order that is none of time or sender."""
+def _drawn(examples: Sequence[Example]) -> list[Example]:
+    """Return examples in a fixed order that is none of time, sender or author."""
+    return sorted(examples, key=lambda e: hashlib.sha256(e.key.encode()).digest())
+
+
+def _one_a_campaign(examples: Sequence[Example]) -> list[Example]:
     first: dict[str, Example] = {}
-    for example in sorted(examples, key=lambda e: (later(e), e.group, e.key)):
-        first.setdefault(example.group if later(example) else example.key, example)
-    return list(first.values())[:most]
+    for example in _drawn(examples):
+        first.setdefault(example.group, example)
+    return list(first.values())
 
 
 def _raw(

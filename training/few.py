@@ -6,7 +6,7 @@ by tests/bench/few_shot.py.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from model.facts import Facts
 from model.head import TextInput
 from training.head import columns, fact_table, word_table
 
+FEW = 32
+"""Examples up to which words are believed least."""
+
 Floats = NDArray[np.float64]
 
 
@@ -23,12 +26,15 @@ Floats = NDArray[np.float64]
 class Scales:
     """How readily each part is believed: a factor on its columns before a ridge of strength 1/`c`.
 
-    Mean F1 at 32 examples of spamassassin / enron_spam over six draws: words at 1 .91 / .92, at 3 .87 / .92; without
-    the opinion and the facts .65 / .93; the words alone .17 / .65.
+    Words are believed the more readily the more examples there are: at 32 their scale is `words`, then it grows with
+    the root of the number, up to `most_words`. Mean F1 at 32 examples of spamassassin / enron_spam over six draws:
+    words at 1 .91 / .92, at 3 .87 / .92; without opinion and facts .65 / .93; the words alone .17 / .65. Weighted F1
+    at 1,000 of enron_spam without an opinion: .978 at 3, .984 at 6; the vectors alone .960.
     """
 
     vector: float = 3.0
     words: float = 1.0
+    most_words: float = 6.0
     opinion: float = 0.3
     facts: float = 0.5
     c: float = 10.0
@@ -61,7 +67,9 @@ class FewShot:
         if bad.all() or not bad.any():
             raise ValueError(f"all {len(bad)} messages are {'bad' if bad.all() else 'ham'}; label one of the other")
         self._bits = bits
-        self._scales = scales or Scales()
+        given = scales or Scales()
+        grown = given.words * max(1.0, (len(bad) / FEW) ** 0.5)
+        self._scales = replace(given, words=max(given.words, min(given.most_words, grown)))
         fitted = LogisticRegression(C=self._scales.c, max_iter=1000, class_weight="balanced")
         self._model: Any = fitted.fit(self._columns(seen), bad)
 

@@ -28,7 +28,7 @@ from training.linear import TfidfBaseline
 from training.settings import load
 
 AIMS = {32: 0.88, 256: 0.95}
-POOL = 3_000
+POOL = 1_600
 TEST = 1_000
 
 Flags = NDArray[np.bool_]

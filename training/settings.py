@@ -230,10 +230,14 @@ class CalibrationSettings(_Section):
 
     Two per cent are meant: a quarter is left for mail of another place, which no calibration mail can stand for.
     """
-    site_scale: float = Field(default=0.25, gt=0)
-    """How far a site's likelihood ratios may well be stretched against the shipped ones (standard deviation)."""
-    site_shift: float = Field(default=1.0, gt=0)
-    """How far they may well be shifted, in logits. Two hundred verdicts know the shift to about a third of that."""
+    site_scale: float = Field(default=1.0, gt=0)
+    """How far a site's likelihood ratios may well be stretched against the shipped ones (standard deviation).
+
+    Calibration error after 200 verdicts at 5 / 20 / 50 % of bad mail: .017 / .034 / .049 with .25 and a shift of 1,
+    .010 / .024 / .039 with 1 and 3; a second slope for legitimate mail brings less than half a point more.
+    """
+    site_shift: float = Field(default=3.0, gt=0)
+    """How far they may well be shifted, in logits."""
 
 
 class HeadSettings(_Section):

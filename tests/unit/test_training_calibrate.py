@@ -118,13 +118,14 @@ def test_many_verdicts_find_the_site() -> None:
     assert found.prior == pytest.approx(bad.mean(), abs=0.001)
 
 
-def test_few_verdicts_move_little() -> None:
-    logits, bad = site(10, prior=0.5, scale=0.2, shift=3.0)
+def test_few_verdicts_move_less_than_many_and_a_firm_belief_less_than_a_loose_one() -> None:
+    def scale(n: int, belief: float) -> float:
+        logits, bad = site(n, prior=0.5, scale=0.2, shift=0.0)
+        settings = CalibrationSettings(site_scale=belief)
+        return at_site(SHIPPED, logits, bad, np.ones(len(bad)), settings).scale
 
-    found = at_site(SHIPPED, logits, bad, np.ones(len(bad)), CalibrationSettings())
-
-    assert 0.6 < found.scale < 1.4
-    assert abs(found.shift) < 2.0
+    assert scale(2000, 0.25) < scale(10, 0.25)
+    assert scale(10, 1.0) < scale(10, 0.25) < scale(10, 0.05) < 1
 
 
 def test_the_sampling_is_undone_by_its_weights() -> None:

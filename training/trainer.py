@@ -165,7 +165,7 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
         verify(Scorer(Bundle.open(folder)))
     except BundleError as error:
         raise ExportError(f"the finished bundle does not prove itself: {error}") from error
-    return Trained(bundle, material, parity)
+    return Trained(Bundle.open(folder), material, parity)  # as it lies there: with all its files
 
 
 def _probes(material: Material) -> list[Example]:

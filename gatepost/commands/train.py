@@ -30,8 +30,9 @@ def command(
     Needs the training extra: pip install 'gatepost[train]'. Nothing is written unless everything went well.
     """
     missing_extra()
+    from model.bundle import BundleError
     from training.corpora import CorporaError
-    from training.evaluation.evaluate import evaluate
+    from training.evaluation.evaluate import RefusedError, evaluate
     from training.evaluation.report_markdown import card
     from training.examples import WRITTEN
     from training.export import ExportError
@@ -74,7 +75,9 @@ def command(
             keep_fp32=keep_fp32,
             hold_out_author=hold_out_author,
         )
-    except (SettingsError, CorporaError, WrittenError, DataError, ExportError, OSError) as error:
+    except (
+        SettingsError, CorporaError, WrittenError, DataError, ExportError, BundleError, RefusedError, OSError,
+    ) as error:  # fmt: skip
         click.echo(f"gatepost train: {error}", err=True)
         sys.exit(2)
     written = sum(e.archive == WRITTEN for e in done.material.train)

@@ -230,6 +230,24 @@ def test_a_model_compared_with_itself_differs_in_nothing(tmp_path: Path, cache: 
     assert any("carries no fingerprints" in note for note in told["notes"]) or TrainedOn.open(DEFAULT) is not None
 
 
+def test_a_model_that_scores_nothing_is_no_report(tmp_path: Path, cache: str) -> None:
+    """A fault that makes every message unscored must not read as a model that catches nothing."""
+    learnt = bundle_that_learnt(["nothing"], tmp_path / "bundle")
+    manifest = json.loads((learnt / MANIFEST).read_text(encoding="utf-8"))
+    manifest["calibration"]["intercept"] = 1e309  # reads as infinity
+    (learnt / MANIFEST).write_text(json.dumps(manifest).replace("Infinity", "1e309"), encoding="utf-8")
+    with data_store(tmp_path) as store:
+        put(store, (numbered(1), said("ham")), (numbered(2), said("spam")))
+        freeze(store, "new", by="mona")
+
+    done = CliRunner().invoke(evaluate, [
+        "--model", str(learnt), "--dataset", "new", "--store", str(tmp_path / "dataset"), "--baseline", "none",
+        "--cache", cache])  # fmt: skip
+
+    assert done.exit_code == 2
+    assert "2 of 2 messages of new (imported) could not be scored: there is nothing to measure" in done.output
+
+
 def collection(folder: Path) -> Path:
     """Two collections of twelve messages, half of them bad, and one that is all ham."""
     rows = [",".join(COLUMNS)]

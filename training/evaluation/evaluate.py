@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from model.bundle import Bundle
+from model.bundle import Bundle, BundleError
 from model.score import Scorer
 from training.evaluation.measure import legitimate_slices, measure
 from training.evaluation.methods import BASELINES, Scored, baselines, scored
@@ -59,10 +59,11 @@ def evaluate(
 ) -> Report:
     """Measure `bundle`. `record`: its manifest's `training` table; `material` spares a second reading.
 
-    Raises RefusedError, CorporaError, WrittenError, DataError.
+    Raises RefusedError, BundleError, CorporaError, WrittenError, DataError.
     """
     asked = asked or Asked()
     refuse_train(asked.sets)
+    just_trained = material is not None
     if material is None:
         material = gather(settings, corpora, tell)
     notes = list(material.notes)
@@ -72,7 +73,9 @@ def evaluate(
         by_content = trained is not None
         found = samples(record, settings, material, corpora, tell, asked.sets, by_content=by_content)
     found.update({s.name: s for s in asked.further})
-    if not found:
+    if not found and just_trained:
+        notes.append("nothing was measured: there are no collections, and nothing of the written set was held out")
+    elif not found:
         raise RefusedError(
             "nothing to measure: there are no collections, and nothing of the written set was held out of this "
             "model's training; give --corpora, or a data set"
@@ -87,6 +90,13 @@ def evaluate(
     for sample in measured:
         tell(f"measuring {sample.name}: {len(sample.examples)} messages")
         own = scored(scorer, sample.examples)
+        if own.failed * 2 > len(sample.examples):
+            raise BundleError(
+                f"{bundle.path}: {own.failed} of {len(sample.examples)} messages of {sample.name} could not be "
+                "scored: there is nothing to measure; restore the bundle from its source"
+            )
+        if own.failed:
+            notes.append(f"{sample.name}: {own.failed} messages could not be scored and count as delivered")
         told.append((sample, own))
         reports.append(
             measure(

@@ -142,9 +142,15 @@ class Speed:
     n: int
     failed: int
 
-    def to_json(self) -> dict[str, float | int]:
+    def to_json(self) -> dict[str, float | int | None]:
         """Return plain JSON data."""
-        return {"ms_p50": round(self.p50, 2), "ms_p99": round(self.p99, 2), "n": self.n, "not_scored": self.failed}
+        p50, p99 = (round(self.p50, 2), round(self.p99, 2)) if self.n else (None, None)
+        return {"ms_p50": p50, "ms_p99": p99, "n": self.n, "not_scored": self.failed}
+
+    def __str__(self) -> str:
+        if not self.n:
+            return "no message was scored"
+        return f"a message takes {self.p50:.1f} ms in the scorer (p99 {self.p99:.1f}, n={self.n})"
 
 
 @dataclass(frozen=True, slots=True)

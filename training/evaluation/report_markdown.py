@@ -75,7 +75,8 @@ def _headline(report: Report) -> str:
     found = next((s for s in report.sets if s.name == HOUSEHOLD), None)
     how = (
         "Every figure is of the int8 file, through the serving code, on mail that it was not trained on. Intervals "
-        "are 95 %, by bootstrap over senders. `kept` is held or quarantined."
+        "are 95 %, by bootstrap over senders. `kept` is held or quarantined.\n"
+        f"On the machine that measured, {report.speed}."
     )
     if found is None:
         return f"## Headline\n\nNo mailbox of real mail was measured; the figures below are on other mail.\n{how}"
@@ -87,8 +88,7 @@ choose among models, so it flatters: AUC {number(own.auc)}; caught at 2 % kept {
 shipped thresholds caught {percent(own.caught)}, legitimate mail held {percent(sure.held)} and quarantined
 {percent(sure.quarantined)}; per sender, that proves {sure.certificate}.
 
-{how}
-A message takes {report.speed.p50:.1f} ms in the scorer (p99 {report.speed.p99:.1f}) on the machine that measured."""
+{how}"""
 
 
 def _legitimate(report: Report) -> str:

@@ -38,10 +38,9 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _head(report: Report) -> str:
-    speed = report.speed
     lines = [
         f"model {report.model}: hold from {report.hold}, quarantine from {report.quarantine}",
-        f"speed: {speed.p50:.1f} ms in the scorer (p99 {speed.p99:.1f}, n={speed.n}, not scored: {speed.failed})",
+        f"{report.speed}; not scored: {report.speed.failed}",
         "Shares with 95 % intervals by sender; kept = held or quarantined.",
     ]
     if report.against:

@@ -147,7 +147,7 @@ def test_the_terminal_report_tells_what_decides(report: Report) -> None:
     text = report_terminal.render(report)
 
     assert text.startswith("model 20260102-abc-n2: hold from 0.6, quarantine from 0.9\ncompared with 20251231-old-n2")
-    assert "== household: 6 legitimate (6 senders), 6 bad (6 senders); all of the set's mail" in text
+    assert "== household: 6 legitimate (6 senders), 6 bad (6 senders); all of it" in text
     assert "per sender: ≤ 72.87% (2 of 6 senders, 95%)" in text
     assert "review band 0.6–0.9: decided without a person 75.0%" in text
     assert "only this one keeps 5, only the other 0; McNemar p 0.062" in text

@@ -26,7 +26,7 @@ MADE_UP = " (made up)"
 """Suffix of the part of a set that is templates and placeholders; never in a headline."""
 LISTS_SINCE = 2018
 """Sender in no list is only told of mail that today's lists can speak about."""
-ALL_TAKEN = "all of the set's mail"
+ALL_TAKEN = "all of it"
 
 
 class RefusedError(Exception):
@@ -122,7 +122,19 @@ def samples(
         known = sorted({*parts, *({SITE} if corpora else ())})
         raise RefusedError(f"{missing[0]}: no such set to measure; there are: {', '.join(known) or 'none'}")
     order = sorted(parts, key=lambda n: (n != HOUSEHOLD, n != WRITTEN, n != SITE, n))
-    return {name: Sample.of(name, parts[name]) for name in order if (not wanted or name in wanted) and parts[name]}
+    chosen = [name for name in order if (not wanted or name in wanted) and parts[name]]
+    return {name: Sample.of(name, parts[name], taken=_taken(name, settings)) for name in chosen}
+
+
+def _taken(name: str, settings: TrainSettings) -> str:
+    """Say what a set is evidence of."""
+    if name == SITE:
+        return (
+            f"a collector's stream after {settings.fusion.last_site_year}; only the facts of earlier years may train"
+        )
+    if name == WRITTEN:
+        return "held out whole: authors, sectors, languages, senders; whoever wrote it knew the answer"
+    return "all of it; dev: models were chosen on it, so it flatters" if name == HOUSEHOLD else "all of dev's mail"
 
 
 def refuse_train(wanted: Iterable[str]) -> None:

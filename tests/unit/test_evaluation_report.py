@@ -1,19 +1,29 @@
-"""A set measured by hand-made verdicts, and the four renderings of the report."""
+"""A set measured by hand-made verdicts, and the four renderings of the report.
+
+The renderings lie in tests/reports. After a wanted change, `GATEPOST_WRITE_GOLDEN=1 pytest
+tests/unit/test_evaluation_report.py` writes them anew: read their difference before you keep it.
+"""
 
 import dataclasses
 import json
+import os
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from model.bundle import Bundle, Calibration, FactWeight, Fusion, Thresholds
+from model.encode import Shape
 from model.facts import Facts
 from model.labels import LABELS, Label
 from model.normalise import Document
-from training.evaluation import plots, report_html, report_terminal
+from training.evaluation import plots, report_html, report_markdown, report_terminal
 from training.evaluation.certificate import upper_bound
-from training.evaluation.figures import Ranking
+from training.evaluation.figures import Figure, Ranking
 from training.evaluation.measure import _curve, legitimate_slices, measure
 from training.evaluation.methods import FACTS, GATEPOST, Scored, Told
 from training.evaluation.paired import compare
@@ -21,6 +31,7 @@ from training.evaluation.report import AttackFigures, Report, Speed
 from training.evaluation.sets import Sample
 from training.examples import Example
 
+FOLDER = Path(__file__).parent.parent / "reports"
 HOLD, QUARANTINE = 0.6, 0.9
 
 
@@ -153,6 +164,53 @@ def test_the_terminal_report_tells_what_decides(report: Report) -> None:
     assert "only this one keeps 5, only the other 0; McNemar p 0.062" in text
     assert "note: 3 messages <left out>" in text
     assert max(len(line) for line in text.splitlines() if line.startswith(("gatepost", "facts"))) < 120
+
+
+def steady(value: Any) -> Any:
+    """The same report with intervals of a tenth: those of a bootstrap may differ from one numpy to the next."""
+    if isinstance(value, Figure):
+        return dataclasses.replace(value, low=value.value - 0.1, high=value.value + 0.1) if value.known else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(
+            value, **{f.name: steady(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        )
+    if isinstance(value, Mapping):
+        return {k: steady(v) for k, v in value.items()}
+    return tuple(steady(v) for v in value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("name", ["report.txt", "report.json", "report.html", "card.md"])
+def test_a_rendering_is_as_written_down(report: Report, name: str) -> None:
+    told = steady(report)
+    bundle, record = some_bundle(), some_record()
+    text = {
+        "report.txt": lambda: report_terminal.render(told) + "\n",
+        "report.json": lambda: json.dumps(told.to_json(), indent=1, ensure_ascii=False) + "\n",
+        "report.html": lambda: report_html.render(told),
+        "card.md": lambda: report_markdown.card(bundle, record, told),
+    }[name]()
+    if os.environ.get("GATEPOST_WRITE_GOLDEN"):
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+    assert text == (FOLDER / name).read_text(encoding="utf-8")
+
+
+def some_bundle() -> Bundle:
+    """A bundle that lies nowhere, for the card to describe."""
+    return Bundle(
+        path=Path("bundle"), version="20260102-abc-n2", created="2026-01-02T00:00:00+00:00", base_model="mini",
+        data_fingerprint="ab" * 32, shape=Shape(),
+        fusion=Fusion(0.5, 0.3, 2.0, {"sender_known": FactWeight(-1.5, 0.4), "hidden_text": FactWeight(0.7, 0.1)}),
+        calibration=Calibration(1.0, 0.0, 0.0, 1.0), thresholds=Thresholds(QUARANTINE, HOLD), goldens=(),
+        golden_tolerance=0.1, files={},
+    )  # fmt: skip
+
+
+def some_record() -> dict[str, Any]:
+    return {
+        "settings": {"finetune": {"method": "head"}}, "messages": {"train": 1200, "calibration": 200},
+        "outside_collections": True, "parity": {"same": 99, "n": 100, "worst_logit": 0.12},
+    }  # fmt: skip
 
 
 class _Page(HTMLParser):

@@ -105,7 +105,7 @@ def evaluate(
                 {name: rival.tell(sample.examples) for name, rival in rivals.items()},
                 hold=bundle.thresholds.kept,
                 quarantine=bundle.thresholds.quarantine,
-                assumed=settings.calibration.prior,
+                assumed=bundle.calibration.prior,
                 prior=asked.prior,
                 current=scored(current, sample.examples) if current else None,
             )

@@ -8,7 +8,7 @@ from training.evaluation import plots
 from training.evaluation.figures import Figure
 from training.evaluation.methods import GATEPOST
 from training.evaluation.report import Legitimate, Report, SetReport
-from training.evaluation.report_terminal import LEAST, number, percent
+from training.evaluation.report_terminal import LEAST, number, percent, points
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem;color:#1c1c1c}
@@ -90,7 +90,7 @@ def _set(found: SetReport) -> str:
     parts.append(_parts(found))
     if found.against is not None:
         body = [
-            [name, _n(c.difference), str(c.gained), str(c.lost), f"{c.p_messages:.3f}", f"{c.p_senders:.3f}"]
+            [name, points(c.difference), str(c.gained), str(c.lost), f"{c.p_messages:.3f}", f"{c.p_senders:.3f}"]
             for name, c in (("caught", found.against.caught), ("legitimate kept", found.against.false_positives))
         ]
         heading = ("change", "difference", "only this keeps", "only the other", "McNemar p", "p by sender")
@@ -158,8 +158,8 @@ def _robustness(report: Report) -> str:
             a.name,
             percent(a.caught_before),
             _n(a.caught_after),
-            percent(a.bad.difference),
-            _n(a.good.difference),
+            points(a.bad.difference),
+            f"{points(a.good.difference)} n={a.good.difference.n}",
             str(a.not_applicable),
         ]
         for a in report.robustness

@@ -8,7 +8,7 @@ from model.labels import LABELS
 from training.evaluation.figures import Figure
 from training.evaluation.methods import GATEPOST
 from training.evaluation.report import Report, SetReport
-from training.evaluation.report_terminal import number, percent
+from training.evaluation.report_terminal import number, percent, points
 from training.evaluation.sets import HOUSEHOLD
 
 LEAST = 10
@@ -64,7 +64,7 @@ constrained logistic fusion. It gives calibrated probabilities for {", ".join(f"
 - Fusion: text weight {f.text_weight}, at most ± {f.text_cap} logits; {len(f.facts)} facts with fixed signs, weights
   shrunk towards one another; bias {f.bias}.
 - Calibration on int8 scores: slope {c.slope}, intercept {c.intercept}, per doubling of windows {c.per_log2_window},
-  temperature of the kinds {c.kind_temperature}. Probabilities assume that half of the mail is bad.
+  temperature of the kinds {c.kind_temperature}. Probabilities assume that {c.prior:.0%} of the mail is bad.
 - Thresholds: quarantine at {bundle.thresholds.quarantine}, hold at {bundle.thresholds.hold}; set on calibration mail.
 - int8 against fp32: same label on {parity["same"]:,} of {parity["n"]:,} messages; text logits differ by
   {parity["worst_logit"]} at most.
@@ -250,8 +250,8 @@ def _robustness(report: Report) -> str:
             a.name,
             percent(a.caught_before),
             _n(a.caught_after),
-            percent(a.bad.difference),
-            _n(a.good.difference),
+            points(a.bad.difference),
+            f"{points(a.good.difference)} n={a.good.difference.n}",
             str(a.not_applicable),
         ]
         for a in report.robustness
@@ -271,9 +271,9 @@ def _against(report: Report) -> str:
         body.append(
             [
                 s.name,
-                _n(caught.difference),
+                f"{points(caught.difference)} n={caught.difference.n}",
                 f"{caught.gained} / {caught.lost}, p {caught.p_messages:.3f}",
-                _n(kept.difference),
+                f"{points(kept.difference)} n={kept.difference.n}",
                 f"{kept.gained} / {kept.lost}, p {kept.p_messages:.3f}",
             ]
         )

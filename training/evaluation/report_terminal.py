@@ -139,7 +139,7 @@ def _against(found: SetReport) -> str:
 def _legitimate(found: Sequence[Legitimate]) -> str:
     if not found:
         return ""
-    rows = [("legitimate mail, each apart", "n", "senders", "held", "quarantined", "kept", "per sender, 95 %")]
+    rows = [("legitimate mail", "n", "senders", "held", "quarantined", "kept", "per sender, 95 %")]
     rows += [
         (
             one.name,
@@ -152,7 +152,7 @@ def _legitimate(found: Sequence[Legitimate]) -> str:
         )
         for one in found
     ]
-    return "== " + columns(rows)
+    return "== legitimate mail at the thresholds, each kind apart\n" + columns(rows)
 
 
 def _robustness(found: Sequence[AttackFigures]) -> str:
@@ -165,15 +165,16 @@ def _robustness(found: Sequence[AttackFigures]) -> str:
                 str(one.caught_after.n),
                 percent(one.caught_before),
                 percent(one.caught_after),
-                _change(change),
-                f"{_change(good)} (n={good.n})" if good.known else "–",
+                points(change),
+                f"{points(good)} (n={good.n})" if good.known else "–",
                 f"{one.not_applicable}" + (f", {one.failed} unreadable" if one.failed else ""),
             )
         )
-    return "== " + columns(rows)
+    return "== bad mail under attack\n" + columns(rows)
 
 
-def _change(figure: Figure) -> str:
+def points(figure: Figure) -> str:
+    """Return a difference of shares in points, with its interval."""
     if not figure.known:
         return "–"
     return f"{100 * figure.value:+.1f} [{100 * figure.low:+.1f}, {100 * figure.high:+.1f}] points"

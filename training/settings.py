@@ -180,12 +180,20 @@ class FusionSettings(_Section):
 
     shares: dict[str, float] = Field(default_factory=_shares)
     stated: dict[str, float] = Field(default_factory=_stated)
-    text_weight: float = Field(default=0.2, ge=0)
-    """Logits of the verdict for a logit of the text; chosen on `household` and on held-out written pairs."""
-    text_cap: float = Field(default=1.0, gt=0)
+    text_weight: float = Field(default=0.5, ge=0)
+    """Logits of the verdict for a logit of the text; chosen on `household` and on held-out written mail.
+
+    With 0 / .2 / .3 / .5 / 1, and the fact weights pulled together harder than now, .86 / .91 / .95 / .94 / .89 of the
+    household's bad mail were caught at 2 % kept, and written mail was told with an AUC of .870 / .899 / .911 / .924 /
+    .931 (`tests/bench/fusion_table.py`).
+    """
+    text_cap: float = Field(default=2.0, gt=0)
     """Most logits that the text may add or take: words do not carry over to another mailbox, facts do."""
-    shrink: float = Field(default=300.0, ge=0)
-    """Pull of each weight towards the common mean; near-equal weights carried over best."""
+    shrink: float = Field(default=30.0, ge=0)
+    """Pull of each weight towards the common mean; near-equal weights carried over best.
+
+    At 30 / 100 / 300 / equal the household has an AUC of .989 / .988 / .987 / .985.
+    """
     drop: float = Field(default=0.15, ge=0, lt=1)
     """Share of known facts hidden at random while fitting, so that none is leaned on alone."""
     heaviest: float = Field(default=2.0, gt=0)

@@ -183,9 +183,9 @@ class FusionSettings(_Section):
     text_weight: float = Field(default=0.5, ge=0)
     """Logits of the verdict for a logit of the text; chosen on `household` and on held-out written mail.
 
-    With 0 / .2 / .3 / .5 / 1, and the fact weights pulled together harder than now, .86 / .91 / .95 / .94 / .89 of the
-    household's bad mail were caught at 2 % kept, and written mail was told with an AUC of .870 / .899 / .911 / .924 /
-    .931 (`tests/bench/fusion_table.py`).
+    With 0 / .2 / .3 / .5 / 1, and the fact weights pulled together harder than now, .86 / .91 / .95 / .94 / .89 of
+    the household's bad mail were caught at 2 % kept, and written mail was told with an AUC of .870 / .899 / .911 /
+    .924 / .931 (`tests/bench/fusion_table.py`).
     """
     text_cap: float = Field(default=2.0, gt=0)
     """Most logits that the text may add or take: words do not carry over to another mailbox, facts do."""

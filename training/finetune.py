@@ -19,6 +19,8 @@ from training.settings import FinetuneSettings
 
 _LORA_TARGETS = ("query", "value", "intermediate.dense", "output.dense")
 _NO_KIND = -1
+NORM_SAMPLE = 100
+"""Messages on which the length of means is measured: it varies by a tenth."""
 Tell = Callable[[str], None]
 
 
@@ -135,6 +137,23 @@ def train(rows: Sequence[Labelled], settings: FinetuneSettings, tell: Tell) -> T
                 tell(f"step {done} of {steps}: loss {total / 25:.3f}")
                 total = 0.0
     return merged(learner)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a fine-tuned encoder's own head says, for vectors of length 1: weights [4, width] and bias [4]."""
+
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+
+def own_head(trained: TextModel, rows: Sequence[Labelled]) -> Tuned:
+    """Return the head that the encoder was trained under, which read means as long as they come out for `rows`."""
+    windows = [row.windows[0] for row in rows[:: max(1, len(rows) // NORM_SAMPLE)]]
+    with torch.inference_mode():
+        lengths = [float(trained.mean(*padded([ids])).norm()) for ids in windows]
+    weights, bias = (part.detach().double().numpy() for part in (trained.head.weight, trained.head.bias))
+    return Tuned(weights * float(np.mean(lengths)), bias)
 
 
 def _ramp(step: int, steps: int) -> float:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +39,31 @@ class FittedHead:
     kinds: dict[str, tuple[float, ...]]
 
 
-def fit_head(given: Sequence[TextInput], examples: Sequence[Example], settings: HeadSettings) -> FittedHead:
+class Opinion(Protocol):
+    """What a fine-tuned encoder's own head says of vectors of length 1: weights [4, width] and bias [4]."""
+
+    @property
+    def weights(self) -> Floats:
+        """A row for bad against ham, and one for each kind."""
+        ...
+
+    @property
+    def bias(self) -> Floats:
+        """One number a row."""
+        ...
+
+
+def fit_head(
+    given: Sequence[TextInput], examples: Sequence[Example], settings: HeadSettings, tuned: Opinion | None = None
+) -> FittedHead:
     """Fit bad against ham on all examples, and the kinds on those whose kind somebody read or wrote.
 
-    `given[i]` is what the head reads of `examples[i]`; both classes have to be there.
+    `given[i]` is what the head reads of `examples[i]`; both classes have to be there. An encoder that was `tuned` on
+    them has its say by a fixed share, and words and facts alone are fitted.
     """
+    if tuned is not None:
+        plain = settings.model_copy(update={"vector": 0.0, "kind_vector": 0.0})
+        return _joined(fit_head(given, examples, plain), tuned, settings)
     vectors = np.stack([g.vector for g in given]).astype(np.float64)
     said = word_table(given, settings.bits)
     weights = np.zeros((OUTPUTS, vectors.shape[1]))
@@ -73,6 +93,15 @@ def fit_head(given: Sequence[TextInput], examples: Sequence[Example], settings: 
     kinds *= settings.kind_facts
     by_fact = {n: tuple(round(float(x), 4) for x in column) for n, column in zip(FACTS, kinds.T, strict=True)}
     return FittedHead(TextHead.of(weights, bias, table), {n: row for n, row in by_fact.items() if any(row)})
+
+
+def _joined(fitted: FittedHead, tuned: Opinion, settings: HeadSettings) -> FittedHead:
+    head = fitted.head
+    taught = np.concatenate(([True], head.bias[1:] > -ABSENT / 2))
+    shares = np.array([settings.tuned, *[settings.tuned_kinds] * len(BAD)]) * taught
+    weights = head.weights + shares[:, None] * tuned.weights
+    bias = head.bias + shares * tuned.bias
+    return replace(fitted, head=replace(head, weights=weights.astype(np.float32), bias=bias.astype(np.float32)))
 
 
 def with_head(bundle: Bundle, head: TextHead, out: Path, *, version: str = "") -> Bundle:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from model.encode import Encoder, Shape
 from model.head import TextInput
 from model.labels import BAD
 from model.text import TextReader
-from training.examples import Example
+from training.examples import WRITTEN, Example
 from training.finetune import Labelled, base_folder
 from training.linear import window_weights
 from training.settings import FinetuneSettings
@@ -30,6 +31,14 @@ def fit_window_weights(examples: Sequence[Example], settings: FinetuneSettings) 
     return window_weights(
         tokens, np.array([int(e.bad) for e in examples]), np.array([e.weight for e in examples]), plain.vocabulary
     )
+
+
+def for_tuning(examples: Sequence[Example], settings: FinetuneSettings) -> list[Example]:
+    """Return what the encoder is fine-tuned on: all written mail, a draw of the rest, none of too great a weight."""
+    written = [e for e in examples if e.archive == WRITTEN]
+    rest = [e for e in examples if e.archive != WRITTEN]
+    order = np.random.default_rng(settings.seed).permutation(len(rest))[: settings.collections]
+    return [replace(e, weight=min(e.weight, settings.most_weight)) for e in (*written, *(rest[i] for i in order))]
 
 
 def labelled(examples: Sequence[Example], weights: NDArray[np.float16], settings: FinetuneSettings) -> list[Labelled]:

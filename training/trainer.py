@@ -45,7 +45,7 @@ from training.gather import Material, Tell, gather
 from training.head import fit_head, golden_of
 from training.pools import of_today, shared, votes
 from training.settings import DEFAULT_CACHE, TrainSettings
-from training.texts import fit_window_weights, labelled, opened, read, shape
+from training.texts import fit_window_weights, for_tuning, labelled, opened, read, shape
 
 GOLDENS = 12
 """Golden inputs in a manifest: one of each class and language that the written set has, up to this many."""
@@ -117,11 +117,14 @@ def train(
 
 
 def _into(folder: Path, settings: TrainSettings, material: Material, now: datetime, tell: Tell) -> Trained:
-    from training.finetune import train as fine_tune  # torch is loaded only where something is trained
+    from training.finetune import own_head  # torch is loaded only where something is trained
+    from training.finetune import train as fine_tune
 
     tell(f"training on {len(material.train)} messages, calibrating on {len(material.calibration)}")
     weights = fit_window_weights(material.train, settings.finetune)
-    tuned = fine_tune(labelled(material.train, weights, settings.finetune), settings.finetune, tell)
+    lessons = labelled(for_tuning(material.train, settings.finetune), weights, settings.finetune)
+    tuned = fine_tune(lessons, settings.finetune, tell)
+    opinion = None if settings.finetune.method == "head" else own_head(tuned, lessons)
     tell("exporting")
     probes = [row.windows[0] for row in labelled(_probes(material), weights, settings.finetune)]
     fp32 = write_files(tuned, weights, folder, settings.finetune.base, settings.export, probes)
@@ -129,7 +132,7 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
     reader = opened(folder / ENCODER, weights, settings.finetune)
     tell("fitting the head on what the exported encoder gives")
     threads = settings.finetune.threads
-    head = fit_head(read(reader, material.train, settings.head.bits, threads), material.train, settings.head)
+    head = fit_head(read(reader, material.train, settings.head.bits, threads), material.train, settings.head, opinion)
     head.head.save(folder / HEAD)
     site_fit, site_apart = set_apart(material.site, settings.data.calibration_share, settings.data.seed)
     fitted = _fusion(settings, material, site_fit, tell)

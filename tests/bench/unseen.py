@@ -9,6 +9,7 @@ from model.bundle import TOKENIZER
 from model.domains import DomainLists
 from model.encode import Encoder
 from model.text import TextReader
+from training import fusion
 from training.corpora import Corpora
 from training.examples import Example, decontaminated, of_rows, pick_rows
 from training.export import write_files
@@ -48,7 +49,10 @@ def plain_encoder(settings: TrainSettings, folder: Path) -> Path:
 
 def strangers(collection: str, examples: Sequence[Example], settings: TrainSettings, corpora: Path, encoder: Path,
               tell: Tell) -> Seen:  # fmt: skip
-    """Read the messages, with the opinion of a head trained without the collection, its kin and its copies."""
+    """Read the messages, with the opinion of a head trained without the collection, its kin and its copies.
+
+    Each fact adds a logit's worth to it, by its sign alone.
+    """
     apart = (collection, *KIN.get(collection, ()))
     train = [e for e in gather(settings, corpora, tell).train if e.archive not in apart]
     train = decontaminated(train, examples, settings.data.near_duplicate)
@@ -58,4 +62,7 @@ def strangers(collection: str, examples: Sequence[Example], settings: TrainSetti
     bits, threads = settings.head.bits, settings.finetune.threads
     head = fit_head(read(reader, train, bits, threads), train, settings.head).head
     texts = read(reader, examples, bits, threads)
-    return Seen(texts, [e.facts for e in examples], np.array([float(head.logits(given)[0]) for given in texts]))
+    said = np.array([float(head.logits(given)[0]) for given in texts])
+    facts = [e.facts for e in examples]
+    opinion = fusion.raw_logits(fusion.equal(settings.fusion), facts, said, 1.0, np.inf)
+    return Seen(texts, facts, opinion)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="needs the training extra")
+pytest.importorskip("torch", reason="needs the training extra")
 
 from model.bundle import DEFAULT, Bundle, BundleError
 from model.facts import Facts
@@ -16,6 +17,7 @@ from model.lexical import Words
 from model.normalise import Document
 from training.examples import WRITTEN, Example
 from training.few import FewShot, Seen
+from training.finetune import Tuned
 from training.head import FACTS, fit_head, with_head
 from training.settings import HeadSettings
 
@@ -113,3 +115,18 @@ def test_verdicts_of_one_class_are_refused() -> None:
 
     with pytest.raises(ValueError, match="all 3 messages are ham"):
         FewShot(seen, np.zeros(3, dtype=bool), 10)
+
+
+def test_a_tuned_encoder_has_its_say_by_a_fixed_share() -> None:
+    """Its vectors know the training mail by heart, so nothing about them is fitted."""
+    inputs, rows = taught()
+    tuned = Tuned(np.full((4, 3), 2.0), np.ones(4))
+    plain = fit_head(inputs, rows, SETTINGS.model_copy(update={"vector": 0.0, "kind_vector": 0.0})).head
+
+    head = fit_head(inputs, rows, SETTINGS, tuned).head
+
+    shares = np.array([SETTINGS.tuned, *[SETTINGS.tuned_kinds] * 3])
+    assert np.all(plain.weights == 0)
+    assert head.weights == pytest.approx(shares[:, None] * tuned.weights)
+    assert head.bias == pytest.approx(plain.bias + shares)
+    assert np.array_equal(head.table, plain.table)

@@ -65,7 +65,7 @@ def run_training(base: Path, cache: Path, out: Path, method: str = "head", **exp
                  tell=lambda _: None, finish=card)  # fmt: skip
 
 
-@pytest.mark.parametrize("method", ["head", "lora"])
+@pytest.mark.parametrize("method", ["head", "lora", "full"])
 def test_a_run_writes_a_bundle_that_serves(base: Path, cache: Path, tmp_path: Path, method: str) -> None:
     """It opens, its golden scores come out again, and it gives a finite score to mail it has never seen."""
     out = tmp_path / "bundle"

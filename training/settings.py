@@ -240,10 +240,12 @@ class CalibrationSettings(_Section):
 
     By sender it carried over to every set apart; by message, the senders with most messages decide.
     """
-    hold_budget: float = Field(default=0.015, gt=0, lt=1)
+    hold_budget: float = Field(default=0.01, gt=0, lt=1)
     """The same for the lower hold threshold: all that is kept in any way. Between the two a person decides.
 
-    Two per cent are meant: a quarter is left for mail of another place, which no calibration mail can stand for.
+    Two per cent are meant: half is left for mail of another place, which no calibration mail can stand for. At 1 %,
+    1.5 % and 2 % of it the household lost 1.2, 1.8 and 1.8 %, hard ham of 2002 1.6, 5.3 and 8.6 %, written mail 3.0,
+    5.3 and 5.9 %, while .84, .91 and .95 of the household's bad mail were caught.
     """
     site_scale: float = Field(default=1.0, gt=0)
     """How far a site's likelihood ratios may well be stretched against the shipped ones (standard deviation).

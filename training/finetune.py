@@ -7,6 +7,7 @@ where it was read or written.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 
 from model.head import OUTPUTS
 from training.settings import FinetuneSettings
+from training.tuning import Note, key, rounds
 
 _LORA_TARGETS = ("query", "value", "intermediate.dense", "output.dense")
 _NO_KIND = -1
@@ -106,36 +108,34 @@ def merged(trained: TextModel) -> TextModel:
     return trained
 
 
-def train(rows: Sequence[Labelled], settings: FinetuneSettings, tell: Tell) -> TextModel:
-    """Fine-tune on `rows` and return the merged model; with `head` the base comes back as it is."""
+def train(rows: Sequence[Labelled], settings: FinetuneSettings, tell: Tell, *, watched: Sequence[Labelled] = (),
+          note: Note = lambda _: None, checkpoints: Path | None = None) -> TextModel:  # fmt: skip
+    """Fine-tune on `rows` and return the merged model; with `head` the base comes back as it is.
+
+    `watched` is mail that is not trained on, for stopping early; `note` hears every event of `training.tuning`; an
+    interrupted run on the same rows goes on from its last round, which is kept below the folder `checkpoints`.
+    """
     torch.set_num_threads(settings.threads)
     learner = build(settings)
     if settings.method == "head":
         return merged(learner)
-    steps = settings.epochs * -(-len(rows) // settings.batch)
-    rate = settings.rate_full if settings.method == "full" else settings.rate
-    head = list(learner.head.parameters())
-    rest = [p for p in learner.encoder.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(
-        [{"params": head, "lr": max(rate, 1e-3)}, {"params": rest, "lr": rate}], weight_decay=0.01
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _ramp(step, steps))
-    draw = np.random.default_rng(settings.seed)
-    learner.train()
-    done, total = 0, 0.0
-    for _ in range(settings.epochs):
-        for batch in batches(rows, settings.batch, draw):
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
-                loss = _loss(learner, batch, settings)
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            done, total = done + 1, total + float(loss.detach())
-            if done % 25 == 0:
-                tell(f"step {done} of {steps}: loss {total / 25:.3f}")
-                total = 0.0
+
+    def heard(event: dict[str, Any]) -> None:
+        note(event)
+        tell(", ".join(f"{name} {value}" for name, value in event.items() if name != "event"))
+
+    def drawn(number: int) -> list[list[Labelled]]:
+        return list(batches(rows, settings.batch, np.random.default_rng((settings.seed, number))))
+
+    def loss(batch: Sequence[Labelled]) -> torch.Tensor:
+        return _loss(learner, batch, settings)
+
+    def watch() -> float:
+        parts = list(batches(watched, settings.batch, np.random.default_rng(0)))
+        return float(np.average([float(loss(part)) for part in parts], weights=[len(part) for part in parts]))
+
+    file = checkpoints / f"{key(rows, settings)}.pt" if checkpoints else None
+    rounds(learner, drawn, loss, watch if watched else None, settings, heard, file)
     return merged(learner)
 
 
@@ -154,12 +154,6 @@ def own_head(trained: TextModel, rows: Sequence[Labelled]) -> Tuned:
         lengths = [float(trained.mean(*padded([ids])).norm()) for ids in windows]
     weights, bias = (part.detach().double().numpy() for part in (trained.head.weight, trained.head.bias))
     return Tuned(weights * float(np.mean(lengths)), bias)
-
-
-def _ramp(step: int, steps: int) -> float:
-    """Warm up over the first tenth, then fall linearly to a twentieth."""
-    warm = max(1, steps // 10)
-    return (step + 1) / warm if step < warm else max(0.05, 1 - (step - warm) / max(1, steps - warm))
 
 
 def batches(rows: Sequence[Labelled], size: int, draw: np.random.Generator) -> Iterator[list[Labelled]]:

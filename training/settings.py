@@ -135,6 +135,10 @@ class FinetuneSettings(_Section):
     epochs: int = Field(default=4, ge=1, le=20)
     """Rounds of lora and full: 2,000 messages × 4 at 10-20 passes/s is 7-13 minutes on two cores; after 2 the loss
     had hardly begun to fall."""
+    watched: float = Field(default=0.05, ge=0, lt=0.5)
+    """Share of groups that the encoder is not fine-tuned on, to see when it learns by heart; the head has them."""
+    patience: int = Field(default=2, ge=1)
+    """Rounds without a lower loss on watched mail after which it stops, and goes back to the best round."""
     batch: int = Field(default=16, ge=1)
     """Messages a step; of like length, so that little is padded."""
     rate: float = Field(default=5e-4, gt=0)

@@ -43,7 +43,9 @@ from training.examples import WRITTEN, Example, data_fingerprint, set_apart
 from training.export import ExportError, write_files
 from training.gather import Material, Tell, gather
 from training.head import fit_head, golden_of
+from training.plot import draw
 from training.pools import of_today, shared, votes
+from training.record import PICTURE, RECORD, RunRecord, curve, versions
 from training.settings import DEFAULT_CACHE, TrainSettings
 from training.texts import fit_window_weights, for_tuning, labelled, opened, read, shape
 
@@ -122,8 +124,16 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
 
     tell(f"training on {len(material.train)} messages, calibrating on {len(material.calibration)}")
     weights = fit_window_weights(material.train, settings.finetune)
-    lessons = labelled(for_tuning(material.train, settings.finetune), weights, settings.finetune)
-    tuned = fine_tune(lessons, settings.finetune, tell)
+    mark = data_fingerprint([*material.train, *material.calibration])
+    record = RunRecord(folder / RECORD)
+    record.note({"event": "start", "time": now.isoformat(timespec="seconds"), "data_fingerprint": mark,
+                 "versions": versions(), "settings": settings.model_dump(mode="json", exclude={"cache"})})
+    taught = for_tuning(material.train, settings.finetune)
+    lessons, watched = (labelled(part, weights, settings.finetune)
+                        for part in set_apart(taught, settings.finetune.watched, settings.finetune.seed))
+    tuned = fine_tune(lessons, settings.finetune, tell, watched=watched, note=record.note,
+                      checkpoints=settings.cache / "checkpoints")
+    draw(folder / PICTURE, *curve(folder / RECORD))
     opinion = None if settings.finetune.method == "head" else own_head(tuned, lessons)
     tell("exporting")
     probes = [row.windows[0] for row in labelled(_probes(material), weights, settings.finetune)]
@@ -136,7 +146,6 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
     head.head.save(folder / HEAD)
     site_fit, site_apart = set_apart(material.site, settings.data.calibration_share, settings.data.seed)
     fitted = _fusion(settings, material, site_fit, tell)
-    mark = data_fingerprint([*material.train, *material.calibration])
     bundle = Bundle(
         path=folder,
         version=f"{now:%Y%m%d}-{mark[:8]}-n{VERSION}",
@@ -156,6 +165,7 @@ def _into(folder: Path, settings: TrainSettings, material: Material, now: dateti
     parity = compare(bundle, head.head, opened(fp32, weights, settings.finetune), reader, rows, threads)
     tell(f"int8 gives the label of fp32 on {parity.same} of {parity.n} messages; "
          f"99 % of text logits differ by less than {parity.p99:.3f}")
+    record.note({"event": "exported", "same_label": parity.same, "n": parity.n, "p99_logit": round(parity.p99, 4)})
     if parity.share < settings.export.parity:
         raise ExportError(
             f"int8 gives the label of fp32 on {parity.share:.2%} of messages, "

@@ -39,8 +39,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS origins (key TEXT PRIMARY KEY, digest TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS origins_digest ON origins (digest)",
 )
-_SERVING = ("bundle", "child", "encode", "head", "labels", "lexical", "mail", "policy", "score", "screen", "shelf", "text",
-            "verdict")  # fmt: skip
+_SERVING = ("bundle", "child", "encode", "head", "labels", "lexical", "mail", "policy", "score", "screen", "shelf",
+            "text", "verdict")  # fmt: skip
 """Modules of `model` that have no say in what is read out of a message."""
 
 COLLECTION = Site(trusted_authserv_ids=frozenset({"*"}), own_domains=frozenset(), known_correspondents=frozenset())

@@ -32,6 +32,8 @@ def head(found: Opened, now: datetime, room: int, *, short: bool = False) -> lis
     state = f"{item.state}, {item.direction}" + (f", listener {item.listener}" if item.listener else "")
     lines = field("Item", f"{item.id}  ({state})", room)
     lines += field("Kept", f"{full(item.kept_at)} ({ago(item.kept_at, now)}), {octets(item.size)}", room)
+    if item.drawn is not None and not short:
+        lines += field("Sample", f"delivered, and drawn for review with a probability of {item.drawn:g}", room)
     if item.state is State.HELD and item.deadline:
         lines += field("Deadline", f"{full(item.deadline)} ({ago(item.deadline, now)})", room)
     if message is None:
@@ -90,9 +92,11 @@ def _scores(score: Score, room: int) -> list[str]:
     lines = field("Scores", f"{shares} (model {score.model})", room)
     votes = sorted(score.fact_logits.items(), key=lambda vote: -abs(vote[1]))
     if votes or score.text_logit:
-        parts = [f"text {score.text_logit:+.2f}", *(f"{name} {logit:+.2f}" for name, logit in votes[:VOTES])]
+        parts = [f"text {score.text_logit:+.2f}"]
+        parts += [f"site verdicts {score.site_logit:+.2f}"] if score.site_logit else []
+        parts += [*(f"{name} {logit:+.2f}" for name, logit in votes[:VOTES])]
         parts += [f"{len(votes) - VOTES} more facts {sum(v for _, v in votes[VOTES:]):+.2f}"] if votes[VOTES:] else []
-        total = score.bias + score.text_logit + sum(score.fact_logits.values())
+        total = score.bias + score.text_logit + score.site_logit + sum(score.fact_logits.values())
         lines += field("Weighed", f"{', '.join(parts)}, base {score.bias:+.2f} = {total:+.2f}", room, most=8)
     return lines
 

@@ -47,7 +47,8 @@ class FactWeight:
 class Fusion:
     """How text and facts meet, in logits of bad against ham before calibration.
 
-    `kinds` has what a fact says of the kind of bad mail: logits of spam, phishing and fraud × (value − ½).
+    `kinds` has what a fact says of the kind of bad mail: logits of spam, phishing and fraud × (value − ½). `site_cap`
+    is the most, in calibrated logits, that a site's own head may add or take: words carry within a site.
     """
 
     bias: float
@@ -55,6 +56,7 @@ class Fusion:
     text_cap: float
     facts: Mapping[str, FactWeight]
     kinds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    site_cap: float = 0.0
 
 
 def log_odds(p: float) -> float:
@@ -159,7 +161,8 @@ class Bundle:
             path, str(data["version"]), str(data["created"]), str(data["base_model"]),
             str(data["data_fingerprint"]),
             Shape(**data["shape"]),
-            Fusion(float(fusion["bias"]), float(fusion["text_weight"]), float(fusion["text_cap"]), weights, kinds),
+            Fusion(float(fusion["bias"]), float(fusion["text_weight"]), float(fusion["text_cap"]), weights, kinds,
+                   float(fusion.get("site_cap", 0.0))),
             Calibration(**{k: float(v) for k, v in data["calibration"].items()}),
             Thresholds(**data["thresholds"]),
             tuple(map(_golden, data["goldens"])), float(data["golden_tolerance"]), files,
@@ -202,7 +205,8 @@ def manifest_json(bundle: Bundle, extra: Mapping[str, Any] | None = None) -> dic
         "shape": {name: getattr(shape, name) for name in shape.__dataclass_fields__},
         "fusion": {"bias": fusion.bias, "text_weight": fusion.text_weight, "text_cap": fusion.text_cap,
                    "facts": {k: {"weight": v.weight, "centre": v.centre} for k, v in fusion.facts.items()},
-                   **({"kinds": {k: list(v) for k, v in fusion.kinds.items()}} if fusion.kinds else {})},
+                   **({"kinds": {k: list(v) for k, v in fusion.kinds.items()}} if fusion.kinds else {}),
+                   **({"site_cap": fusion.site_cap} if fusion.site_cap else {})},
         # a prior of one half goes without saying, as in the manifests of before it could be moved
         "calibration": {name: getattr(calibration, name) for name in calibration.__dataclass_fields__
                         if name != "prior" or calibration.prior != EVEN},

@@ -15,6 +15,8 @@ from model.labels import BAD
 from model.lexical import Words
 
 HEAD = "text_head.npz"
+SITE_HEAD = "site_head.npz"
+"""What a site's own verdicts add to the head, in a bundle that was trained from them."""
 OUTPUTS = 1 + len(BAD)
 """Bad against ham, then one logit a kind."""
 STEPS = 127

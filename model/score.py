@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.bundle import ENCODER, TOKENIZER, WEIGHTS, Bundle, BundleError, Fusion
 from model.encode import Encoder
 from model.facts import Facts
-from model.head import HEAD, TextHead, TextInput
+from model.head import HEAD, SITE_HEAD, TextHead, TextInput
 from model.labels import BAD, Label
 from model.normalise import Document
 from model.text import EMBEDDING, TextReader
@@ -31,12 +31,15 @@ class Scorer:
             weights = np.load(bundle.path / WEIGHTS, allow_pickle=False).astype(np.float32)
             self.reader = TextReader(bundle.path / ENCODER, bundle.path / TOKENIZER, weights, bundle.shape)
             self.head = TextHead.load(bundle.path / HEAD) if HEAD in bundle.files else None
+            self.site = TextHead.load(bundle.path / SITE_HEAD) if SITE_HEAD in bundle.files else None
         except Exception as error:
             raise BundleError(f"{bundle.path}: cannot be loaded: {error}: "
                               "restore the bundle from its source") from error
         if weights.shape != (self.encoder.vocabulary,):
             raise BundleError(f"{bundle.path / WEIGHTS}: {weights.shape} weights for a vocabulary of "
                               f"{self.encoder.vocabulary}: restore the bundle from its source")
+        if self.site and (self.head is None or self.site.table.shape != self.head.table.shape):
+            raise BundleError(f"{bundle.path / SITE_HEAD}: does not fit {HEAD}: restore the bundle from its source")
         if self.head and EMBEDDING not in self.reader.outputs:
             raise BundleError(f"{bundle.path / ENCODER}: no output {EMBEDDING!r}, which {HEAD} needs: "
                               "restore the bundle from its source")
@@ -68,14 +71,21 @@ class Scorer:
 
         Raises ScoringFailed where the model gives no finite number.
         """
+        logits, _, windows = self._said(document)
+        return logits, windows
+
+    def _said(self, document: Document) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, int]:
+        """Return the text's logits, what the site's own head adds to them, if there is one, and the windows read."""
         if self.head is None:
             logits, windows = self._worst(document)
+            site = None
         else:
             given = self.embed(document)
             logits, windows = self.head.logits(given), given.windows
-        if not np.isfinite(logits).all():
+            site = self.site.logits(given) if self.site else None
+        if not np.isfinite(logits).all() or (site is not None and not np.isfinite(site).all()):
             raise ScoringFailed("the encoder gave a number that is not finite")
-        return logits, windows
+        return logits, site, windows
 
     def _worst(self, document: Document) -> tuple[NDArray[np.float32], int]:
         """Bundles of the first format end in logits, and the most suspicious window speaks for the message."""
@@ -88,24 +98,27 @@ class Scorer:
 
     def score(self, document: Document, facts: Facts) -> Score:
         """Return calibrated probabilities. Raises ScoringFailed where the model gives no finite number."""
-        logits, windows = self.text(document)
-        return fuse(self.bundle, logits, facts, windows)
+        logits, site, windows = self._said(document)
+        return fuse(self.bundle, logits, facts, windows, site)
 
 
-def fuse(bundle: Bundle, logits: NDArray[np.float32], facts: Facts, windows: int) -> Score:
-    """Join text and facts into a `Score`. `logits`: float32[4] of the text."""
+def fuse(bundle: Bundle, logits: NDArray[np.float32], facts: Facts, windows: int,
+         site: NDArray[np.float32] | None = None) -> Score:
+    """Join text and facts into a `Score`. `logits`: float32[4] of the text; `site`: the same of a site's own head."""
     calibration, fusion = bundle.calibration, bundle.fusion
     slope = calibration.slope
     text = slope * float(np.clip(fusion.text_weight * float(logits[0]), -fusion.text_cap, fusion.text_cap))
     by_fact = {name: slope * value for name, value in fact_logits(fusion, facts).items()}
     bias = slope * fusion.bias + calibration.intercept + calibration.per_log2_window * math.log2(windows)
-    logit = bias + text + sum(by_fact.values())
+    added = np.zeros(len(logits)) if site is None else site.astype(np.float64)
+    own = float(np.clip(added[0], -fusion.site_cap, fusion.site_cap))
+    logit = bias + text + own + sum(by_fact.values())
     if not math.isfinite(logit):
         raise ScoringFailed("the fused score is not finite")
     p_bad = 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
-    kinds = _softmax((logits[1:] + kind_logits(fusion, facts)) / calibration.kind_temperature)
+    kinds = _softmax((logits[1:] + added[1:] + kind_logits(fusion, facts)) / calibration.kind_temperature)
     probabilities = {Label.HAM: 1.0 - p_bad, **{k: p_bad * float(p) for k, p in zip(BAD, kinds, strict=True)}}
-    return Score(probabilities, bundle.version, text, bias, by_fact, windows)
+    return Score(probabilities, bundle.version, text, bias, by_fact, windows, own)
 
 
 def fact_logits(fusion: Fusion, facts: Facts) -> dict[str, float]:

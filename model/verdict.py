@@ -28,8 +28,9 @@ class Stage(StrEnum):
 class Score:
     """Calibrated probability per class (they add up to 1) and the version of the model that gave them.
 
-    `text_logit` is the encoder's capped contribution and `fact_logits` each known fact's, in calibrated logits of
-    bad against ham: with `bias` they add up to the logit of `p_bad`.
+    `text_logit` is the encoder's capped contribution, `site_logit` what the site's own verdicts add to it, and
+    `fact_logits` each known fact's, in calibrated logits of bad against ham: with `bias` they add up to the logit of
+    `p_bad`.
     """
 
     probabilities: dict[Label, float]
@@ -38,6 +39,7 @@ class Score:
     bias: float = 0.0
     fact_logits: dict[str, float] = field(default_factory=dict)
     windows: int = 1
+    site_logit: float = 0.0
 
     @property
     def p_bad(self) -> float:

@@ -1,6 +1,6 @@
 """Settings of `gatepost train`: every number of the recipe, with the reason for it.
 
-A TOML file may set any of them (`gatepost train --config FILE`); the sections are the classes below. What a model was
+A TOML file may set any of them (`gatepost train --recipe FILE`); the sections are the classes below. What a model was
 trained with is written into its manifest.
 """
 
@@ -298,6 +298,39 @@ class HeadSettings(_Section):
     """Factor on the weight of collections for the kinds: nearly all they tell is fraud, found on lists by rule."""
 
 
+class SiteSettings(_Section):
+    """What a site's verdicts may move: `gatepost train --dataset`."""
+
+    scale_pull: float = Field(default=20.0, ge=0)
+    """Pull of the scale of the score towards 1."""
+    intercept_pull: float = Field(default=1.0, ge=0)
+    """Pull of the shift towards 0: the weakest of all, so that a site's own share of bad mail is learnt first."""
+    fact_pull: float = Field(default=1.0, gt=0)
+    """Pull of each fact's weight towards the model's; its sign never changes."""
+    vector_pull: float = Field(default=0.3, gt=0)
+    """Pull of what the encoder's vector adds. Words and vector of one site carry well within it."""
+    word_pull: float = Field(default=0.3, gt=0)
+    """Pull of what each hashed word adds."""
+    patience: int = Field(default=200, ge=1)
+    """Verdicts below which all pulls on weights are stronger, in proportion: prior, shift and scale move first."""
+    replay_weight: float = Field(default=0.3, ge=0)
+    """Weight of a message of the written set, which is replayed so that nothing is forgotten; a verdict has 1."""
+    replay_most: int = Field(default=2_000, ge=0)
+    """Most written messages that are replayed, drawn by pair: some 20 ms each, on one core."""
+    heaviest: float = Field(default=5.0, ge=1)
+    """Most that one sampled verdict weighs in the fit, whatever number of messages it stands for."""
+    reporter_most: float = Field(default=0.1, gt=0, le=1)
+    """Largest share of the verdicts' weight that messages reported by one account have."""
+    cap: float = Field(default=4.0, gt=0)
+    """Most logits that the site's own head adds or takes."""
+    least: float = Field(default=0.005, ge=0, lt=1)
+    """Share of legitimate mail that may be kept even if the model in place keeps none of what was reviewed."""
+    folds: int = Field(default=5, ge=2)
+    """Parts, by campaign, of which each is scored by a fit that has not seen it, to set thresholds."""
+    fewest: int = Field(default=10, ge=2)
+    """Fewest campaigns with a verdict, good and bad together, that anything is learnt from."""
+
+
 class ExportSettings(_Section):
     """The file that serves."""
 
@@ -327,6 +360,7 @@ class TrainSettings(_Section):
     data: DataSettings = Field(default_factory=DataSettings)
     finetune: FinetuneSettings = Field(default_factory=FinetuneSettings)
     head: HeadSettings = Field(default_factory=HeadSettings)
+    site: SiteSettings = Field(default_factory=SiteSettings)
     fusion: FusionSettings = Field(default_factory=FusionSettings)
     calibration: CalibrationSettings = Field(default_factory=CalibrationSettings)
     export: ExportSettings = Field(default_factory=ExportSettings)

@@ -15,6 +15,7 @@ from model.leaks import mask
 from model.mail import Direction
 from model.reasons import FACT, FACTS, TEXTS
 from model.safe_text import safe
+from model.verdict import Score
 
 
 @click.command(name="explain")
@@ -59,7 +60,7 @@ def _detail(one: Screened, bench: Bench) -> dict[str, Any]:
         "p_bad": score.p_bad if score else None,
         "scores": {str(k): v for k, v in score.probabilities.items()} if score else None,
         "model": score.model if score else None,
-        "logits": {"bias": score.bias, "text": score.text_logit, **score.fact_logits} if score else None,
+        "logits": _logits(score) if score else None,
         "facts": known,
         "findings": [{"detector": f.detector, "masked": f.masked, "confidence": f.confidence, "location": f.location}
                      for f in screening.findings],
@@ -69,6 +70,11 @@ def _detail(one: Screened, bench: Bench) -> dict[str, Any]:
         "windows": score.windows if score else 0,
         "text": _read_text(one, bench),
     }
+
+
+def _logits(score: Score) -> dict[str, float]:
+    site = {"site verdicts": score.site_logit} if score.site_logit else {}
+    return {"bias": score.bias, "text": score.text_logit, **site, **score.fact_logits}
 
 
 def _read_text(one: Screened, bench: Bench) -> str:

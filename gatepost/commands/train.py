@@ -11,7 +11,15 @@ _EXTRA = ("torch", "transformers", "peft", "onnx", "onnxscript", "sklearn", "gt_
 
 
 @click.command("train", short_help="train a model from labelled mail")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file with training settings; defaults without.")
+@click.option("--recipe", type=click.Path(path_type=Path), help="TOML file with training settings; defaults without.")
+@click.option("--dataset", metavar="SNAPSHOT", default="",
+              help="Learn from a snapshot of this site's reviewed mail: a minute or two, without torch.")
+@click.option("--from", "base", metavar="VERSION|FOLDER", default="",
+              help="With --dataset: model to start from.  [default: the one that serves, or what it was made from]")
+@click.option("--config", type=click.Path(path_type=Path),
+              help="With --dataset: configuration file that names data store and model store.")
+@click.option("--store", "folder", type=click.Path(path_type=Path, file_okay=False),
+              help="With --dataset: folder of the data store.")
 @click.option(
     "--corpora",
     type=click.Path(path_type=Path, file_okay=False),
@@ -23,12 +31,29 @@ _EXTRA = ("torch", "transformers", "peft", "onnx", "onnxscript", "sklearn", "gt_
 @click.option("--hold-out-author", default="", help="Keep all mail of one author of the written set out of training.")
 @click.option("--keep-fp32", type=click.Path(path_type=Path), help="Also keep the unquantised ONNX file here.")
 def command(
-    config: Path | None, corpora: Path | None, out: Path, hold_out_author: str, keep_fp32: Path | None
-) -> None:
-    """Train a model, prove it, and write it as a bundle that `gatepost serve` can use.
+    recipe: Path | None, dataset: str, base: str, config: Path | None, folder: Path | None, corpora: Path | None,
+    out: Path, hold_out_author: str, keep_fp32: Path | None,
+) -> None:  # fmt: skip
+    """Train a model, prove it, and write it as a bundle for `gatepost model promote`.
+
+    With --dataset, the model in place learns from your own verdicts: encoder and most of what it knows stay. Without,
+    a model is trained anew, from the written set and from --corpora.
 
     Needs the training extra: pip install 'gatepost[train]'. Nothing is written unless everything went well.
     """
+    if dataset:
+        anew = (("--corpora", corpora), ("--hold-out-author", hold_out_author), ("--keep-fp32", keep_fp32))
+        for name, given in anew:
+            if given:
+                raise click.UsageError(f"{name} is for training anew; leave it out with --dataset")
+        missing_extra()
+        from gatepost.site_training import train_site
+
+        train_site(dataset, base, recipe, config, folder, out)
+        return
+    for name, given in (("--from", base), ("--config", config), ("--store", folder)):
+        if given:
+            raise click.UsageError(f"{name} goes with --dataset (a file of training settings is --recipe)")
     missing_extra()
     from model.bundle import BundleError
     from training.corpora import CorporaError
@@ -47,7 +72,7 @@ def command(
         click.echo(f"[{time.monotonic() - started:6.0f} s] {line}", err=True)
 
     try:
-        settings = load(config)
+        settings = load(recipe)
         if corpora is None:
             tell(
                 "no --corpora: the written set alone trains. Such a model knows no real mail; it is for trying the "

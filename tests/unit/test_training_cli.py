@@ -32,7 +32,7 @@ def collection(tmp_path: Path, rows: list[str]) -> Path:
 
 def test_a_wrong_setting_ends_with_file_and_key(tmp_path: Path) -> None:
     done = CliRunner().invoke(
-        train, ["--config", config(tmp_path, "[data]\nsed = 1\n"), "--out", str(tmp_path / "out")]
+        train, ["--recipe", config(tmp_path, "[data]\nsed = 1\n"), "--out", str(tmp_path / "out")]
     )
 
     assert done.exit_code == 2
@@ -44,7 +44,7 @@ def test_a_label_that_does_not_exist_is_named(tmp_path: Path) -> None:
     folder = collection(tmp_path, ["shop,shop/1.eml,train,scam,corpus,2024,en,raw,0,g1"])
 
     done = CliRunner().invoke(
-        train, ["--config", config(tmp_path), "--corpora", str(folder), "--out", str(tmp_path / "o")]
+        train, ["--recipe", config(tmp_path), "--corpora", str(folder), "--out", str(tmp_path / "o")]
     )
 
     assert done.exit_code == 2
@@ -55,14 +55,14 @@ def test_a_label_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def test_an_existing_target_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
 
-    done = CliRunner().invoke(train, ["--config", config(tmp_path), "--out", str(tmp_path / "out")])
+    done = CliRunner().invoke(train, ["--recipe", config(tmp_path), "--out", str(tmp_path / "out")])
 
     assert done.exit_code == 2
     assert "already exists" in done.output
 
 
 def test_an_author_who_wrote_nothing_is_named(tmp_path: Path) -> None:
-    done = CliRunner().invoke(train, ["--config", config(tmp_path), "--out", str(tmp_path / "out"),
+    done = CliRunner().invoke(train, ["--recipe", config(tmp_path), "--out", str(tmp_path / "out"),
                                       "--hold-out-author", "nobody"])  # fmt: skip
 
     assert done.exit_code == 2

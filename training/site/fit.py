@@ -73,10 +73,12 @@ def fit(
         slope = -target * weight * _sigmoid(-margin)
         value = float((weight * np.logaddexp(0, -margin)).sum())
         value += (float(pull @ weights**2) + scale_pull * (scale - 1) ** 2 + intercept_pull * intercept**2) / 2
-        gradient = np.concatenate((
-            [float(slope @ offset) + scale_pull * (scale - 1), float(slope.sum()) + intercept_pull * intercept],
-            table.T @ slope + pull * weights,
-        ))
+        gradient = np.concatenate(
+            (
+                [float(slope @ offset) + scale_pull * (scale - 1), float(slope.sum()) + intercept_pull * intercept],
+                table.T @ slope + pull * weights,
+            )
+        )
         return value, gradient
 
     start = np.zeros(2 + table.shape[1])

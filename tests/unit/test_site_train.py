@@ -1,0 +1,130 @@
+"""A model from a site's verdicts: it learns what they teach, keeps what it knew, and starts from the same place."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_rig import data_store, letter, put, said
+
+from model.bundle import DEFAULT, MANIFEST, Bundle, BundleError
+from model.domains import DomainLists
+from model.head import SITE_HEAD
+from model.score import Scorer, verify
+from training.evaluation.trained import TrainedOn
+from training.gather import DataError
+from training.reading import Raw, Reader
+from training.settings import TrainSettings
+from training.site.learn import vote_weights
+from training.site.train import train
+from training.store.snapshots import freeze
+
+pytestmark = pytest.mark.train
+WORDS = ("harbour", "ladder", "violet", "cellar", "bracket", "meadow", "copper", "pencil", "harvest", "window")
+
+
+def mail(number: int, *, bad: bool) -> bytes:
+    """A message of its own; bad ones speak of a club that no honest one names."""
+    own = " ".join(WORDS[(number * 7 + at * at) % len(WORDS)] + str(number + at) for at in range(30))
+    club = "Join the hopfengold circle, the hopfengold club of brewers." if bad else "The minutes are in the folder."
+    return letter(f"{club} {own}", sender=f"post@house{number}.example", subject=f"Note {number}",
+                  date=f"Mon, 02 Feb 2026 10:{number % 60:02}:00 +0000")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle, str]:
+    """Sixty verdicts of a site, learnt once for all tests."""
+    folder = tmp_path_factory.mktemp("site")
+    settings = TrainSettings.model_validate({"cache": folder / "cache", "site": {"replay_most": 40, "patience": 20}})
+    with data_store(folder) as store:
+        put(store, *((mail(n, bad=n % 2 == 0), said("spam" if n % 2 == 0 else "ham")) for n in range(60)))
+        frozen = freeze(store, "first", by="mona")
+        made = train(Bundle.open(DEFAULT), store, frozen, settings, folder / "out",
+                     now=datetime(2026, 2, 3, tzinfo=UTC), tell=lambda _: None)  # fmt: skip
+    return folder, made, frozen.fingerprint
+
+
+def scores(bundle: Bundle, folder: Path, *messages: bytes) -> list[float]:
+    scorer = Scorer(bundle)
+    with Reader(folder / "cache", DomainLists.load()) as reader:
+        return [scorer.score(s.document, s.facts).p_bad for s in reader.read(Raw(m, {}) for m in messages)]
+
+
+def test_mail_like_what_was_judged_bad_scores_higher_and_honest_mail_does_not(run: tuple[Path, Bundle, str]) -> None:
+    folder, made, _ = run
+    unseen = (mail(900, bad=True), mail(901, bad=False))
+
+    before = scores(Bundle.open(DEFAULT), folder, *unseen)
+    after = scores(made, folder, *unseen)
+
+    assert logit(after[0]) > logit(before[0]) + 1
+    assert logit(after[1]) < logit(before[1]) + 0.5
+
+
+def logit(p: float) -> float:
+    return float(np.log(p / (1 - p)))
+
+
+def test_the_bundle_proves_itself_and_says_what_made_it(run: tuple[Path, Bundle, str]) -> None:
+    """Golden scores come out again; data, base and the verdicts' fingerprints are in it."""
+    _, made, fingerprint = run
+    record = json.loads((made.path / MANIFEST).read_text())["training"]
+    trained, before = TrainedOn.open(made.path), TrainedOn.open(DEFAULT)
+
+    assert verify(Scorer(made)) < 1e-4
+    assert made.data_fingerprint == fingerprint
+    assert record["site"]["base"] == Bundle.open(DEFAULT).version
+    assert record["site"]["fingerprint"] == fingerprint
+    assert "held_out_pairs" in record
+    assert trained is not None
+    assert len(trained.rows) > (0 if before is None else len(before.rows))
+
+
+def test_weights_of_facts_keep_their_sign(run: tuple[Path, Bundle, str]) -> None:
+    _, made, _ = run
+    before = Bundle.open(DEFAULT).fusion.facts
+
+    assert all(term.weight * before[name].weight >= 0 for name, term in made.fusion.facts.items())
+    assert any(term.weight != before[name].weight for name, term in made.fusion.facts.items())
+
+
+def test_the_gates_own_mail_is_not_learnt_from(run: tuple[Path, Bundle, str]) -> None:
+    """Of sixty messages some three in ten are the gate's; the record counts the others."""
+    _, made, _ = run
+    record = json.loads((made.path / MANIFEST).read_text())["training"]["site"]
+
+    assert 30 <= sum(record["messages"].values()) < 55
+
+
+def test_a_model_of_verdicts_is_not_started_from(run: tuple[Path, Bundle, str], tmp_path: Path) -> None:
+    """What was unlearnt must leave no trace, so every run starts from the same model."""
+    _, made, _ = run
+    assert SITE_HEAD in made.files
+    with data_store(tmp_path) as store:
+        put(store, (mail(1, bad=False), said("ham")), (mail(2, bad=True), said("spam")))
+        frozen = freeze(store, "s", by="mona")
+        with pytest.raises(BundleError, match="was made from verdicts itself"):
+            train(made, store, frozen, TrainSettings(cache=tmp_path / "c"), tmp_path / "out",
+                  now=datetime(2026, 2, 3, tzinfo=UTC), tell=lambda _: None)  # fmt: skip
+
+
+def test_too_few_verdicts_are_an_error_and_nothing_is_written(tmp_path: Path) -> None:
+    with data_store(tmp_path) as store:
+        put(store, (mail(1, bad=False), said("ham")), (mail(2, bad=True), said("spam")))
+        frozen = freeze(store, "s", by="mona")
+        with pytest.raises(DataError, match=r"expected at least 10 \(site.fewest\)"):
+            train(Bundle.open(DEFAULT), store, frozen, TrainSettings(cache=tmp_path / "c"), tmp_path / "out",
+                  now=datetime(2026, 2, 3, tzinfo=UTC), tell=lambda _: None)  # fmt: skip
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_one_reporter_does_not_outweigh_all_others() -> None:
+    """A thousand reports of one account weigh a tenth; a sampled verdict is cut; what nobody reported is not."""
+    weight, by = [1.0] * 1000 + [20.0] + [1.0] * 99, ["mallory"] * 1000 + ["ann"] + [""] * 49 + ["bo"] * 50
+
+    votes = vote_weights(weight, by, heaviest=5.0, most=0.1)
+
+    assert votes[:1000].sum() == pytest.approx(0.1 * (1000 + 5 + 99))
+    assert votes[1000] == 5.0
+    assert vote_weights([1.0] * 9, [""] * 9, heaviest=5.0, most=0.1).sum() == 9

@@ -1,0 +1,131 @@
+"""`gatepost train --dataset`: a model from this site's verdicts, in minutes, without torch.
+
+The encoder stays; its head, facts, prior and thresholds move. The written set is replayed, so that what the model
+knew is not forgotten, and what the gate keeps of the reviewed mail is never touched.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from model.bundle import Bundle
+from model.domains import DomainLists
+from model.normalise import VERSION
+from model.score import Scorer
+from training.examples import Example, of_written
+from training.gate.parts import drawn, for_gate
+from training.gather import DataError
+from training.holdout import reasons
+from training.reading import Reader
+from training.settings import TrainSettings
+from training.site.bundle import check_base, moved_bundle, training_record, write
+from training.site.card import card
+from training.site.features import Features, features
+from training.site.learn import Learnt, learn, vote_weights
+from training.store.entry import Snapshot
+from training.store.examples import examples
+from training.store.store import DataStore
+from training.written import load as load_written
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """A site's own mail that may train: examples with one vote a campaign, and who reported each."""
+
+    examples: tuple[Example, ...]
+    by: tuple[str, ...]
+
+
+def verdicts_of(store: DataStore, snapshot: Snapshot, reader: Reader, tell: Tell) -> Verdicts:
+    """Read what of a snapshot may train: inbound, and not the gate's."""
+    mine = [e for e in snapshot.entries if not for_gate(e.group)]
+    who = {e.digest: e.reporter for e in mine}
+    found = examples(store, snapshot, reader, entries=mine, tell=tell)
+    return Verdicts(tuple(found), tuple(who[e.key] for e in found))
+
+
+def train(
+    base: Bundle, store: DataStore, snapshot: Snapshot, settings: TrainSettings, out: Path, *,
+    now: datetime, tell: Tell,
+) -> Bundle:  # fmt: skip
+    """Make a bundle at `out`, which must not exist, from `base` and a snapshot. `base` stays as it is.
+
+    Raises BundleError, DataError, DataStoreError, WrittenError, ScoringFailed, OSError; nothing is written then.
+    """
+    if out.exists():
+        raise FileExistsError(f"{out}: already exists; give a new folder, or remove this one")
+    check_base(base)
+    with Reader(settings.cache, DomainLists.load()) as reader:
+        mine = verdicts_of(store, snapshot, reader, tell)
+        _enough(mine.examples, snapshot.name, settings.site.fewest)
+        tell(f"reading the written set, which is replayed beside {len(mine.examples)} messages with a verdict")
+        replay = seed_set(reader, settings)
+    scorer = Scorer(base)
+    learnt, given = fitted(scorer, mine, replay, settings, tell)
+    version = f"{now:%Y%m%d}-{snapshot.fingerprint[:8]}-n{VERSION}-site"
+    made, head = moved_bundle(base, given.names, learnt, settings.site, version=version,
+                              fingerprint=snapshot.fingerprint, now=now, path=out)  # fmt: skip
+    counts = Counter((e.source, "bad" if e.bad else "ham") for e in mine.examples)
+    record = {
+        **training_record(base),
+        "site": {
+            "base": base.version,
+            "snapshot": snapshot.name,
+            "fingerprint": snapshot.fingerprint,
+            "messages": {f"{origin} {side}": n for (origin, side), n in sorted(counts.items())},
+            "replayed": len(replay),
+            "settings": settings.site.model_dump(mode="json"),
+        },
+    }
+    text = card(base, made, learnt, record["site"])
+    return write(base, made, head, text, record, [e.document.text for e in mine.examples])
+
+
+def fitted(
+    scorer: Scorer, mine: Verdicts, replay: Sequence[Example], settings: TrainSettings, tell: Tell
+) -> tuple[Learnt, Features]:
+    """Fit on verdicts and replayed mail together."""
+    site = settings.site
+    rows = [*mine.examples, *replay]
+    tell(f"reading {len(rows)} messages with the model's encoder")
+    given = features(scorer, rows)
+    votes = vote_weights([e.weight for e in mine.examples], mine.by, site.heaviest, site.reporter_most)
+    stands = np.array([e.weight for e in mine.examples])
+    names = [scorer.bundle.fusion.facts[n] for n in given.names]
+    tell("fitting")
+    learnt = learn(
+        given,
+        np.concatenate((votes, np.full(len(replay), site.replay_weight))),
+        np.concatenate((stands, np.ones(len(replay)))),
+        [f"{e.archive}:{e.group}" for e in rows],
+        len({e.group for e in mine.examples}),
+        names,
+        scorer.bundle.thresholds,
+        scorer.bundle.calibration.slope,
+        site,
+    )
+    return learnt, given
+
+
+def seed_set(reader: Reader, settings: TrainSettings) -> list[Example]:
+    """Return the written mail that may train: the same for every site and every run."""
+    messages = load_written()
+    held = reasons(messages, settings.data.held_out)
+    free = sorted((m for m in messages if m.group not in held), key=lambda m: (drawn(f"replay:{m.group}"), m.key))
+    found = of_written(free[: settings.site.replay_most], reader, settings.data.seed, held)
+    return [replace(e, weight=1.0) for e in found]
+
+
+def _enough(mine: Sequence[Example], name: str, fewest: int) -> None:
+    groups = len({e.group for e in mine})
+    if groups < fewest:
+        raise DataError(
+            f"snapshot {name}: {groups} distinct messages may train (inbound, labelled, and not among those that the "
+            f"gate keeps for itself); expected at least {fewest} (site.fewest): review more mail first"
+        )

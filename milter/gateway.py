@@ -10,11 +10,12 @@ from milter.lane import Lane, Patience, Screens
 from milter.next_hop import Timeouts
 from milter.policies import own_thresholds, policy_of
 from milter.record import Events, MessageRecord, Metrics
+from milter.sampling import Sampler
 from milter.session import Session, settled
 from milter.settings import ListenerSettings, Settings
 from milter.trace import Tracer, load_key
 from model.bundle import Thresholds
-from model.mail import Mail
+from model.mail import Direction, Mail
 from model.policy import Policy, decide
 from model.screen import Screening
 from model.verdict import Verdict
@@ -56,6 +57,7 @@ class Gateway:
         self._hostname = settings.gateway.name
         self._screening = ThreadPoolExecutor(1, thread_name_prefix="screening")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="storing")
+        self._sampler = Sampler(store.settings, store.clock, metrics) if store.settings.sample else None
         self._known: dict[str, Mapping[str, str]] = {}
         self._sessions: set[Connection] = set()
 
@@ -88,8 +90,10 @@ class Gateway:
         return len(left)
 
     def close(self) -> None:
-        """End the two threads once they have finished what they are doing."""
+        """End the threads once they have finished what they are doing."""
         self._screening.shutdown(cancel_futures=True)
+        if self._sampler is not None:
+            self._sampler.close()
         self._storing.shutdown()
 
     def _lane(self, listener: ListenerSettings) -> Lane:
@@ -109,4 +113,5 @@ class Gateway:
             tracer=self._tracer, decide=decided, screening=self._screening, storing=self._storing,
             events=self._events, metrics=self._metrics, known=self._known, patience=self._patience,
             timeouts=self._timeouts,
+            sampler=self._sampler if listener.direction is Direction.INBOUND else None,
         )

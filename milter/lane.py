@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from milter.endpoint import Endpoint
 from milter.next_hop import Timeouts
 from milter.record import Events, Metrics
+from milter.sampling import Sampler
 from milter.trace import Tracer
 from model.mail import Direction, Mail
 from model.screen import Screening
@@ -37,7 +38,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One listener's settings and tools. `decide` is policy, bound to the listener's own."""
+    """One listener's settings and tools. `decide` is policy, bound to its own; `sampler`: may be none."""
 
     name: str
     hostname: str
@@ -62,6 +63,7 @@ class Lane:
     known: dict[str, Mapping[str, str]]
     patience: Patience
     timeouts: Timeouts
+    sampler: Sampler | None = None
 
     def trusts(self, peer: str) -> bool:
         """Whether a peer may speak for a client with XFORWARD; a unix socket's peer (empty) may."""

@@ -2,7 +2,8 @@
 
 The order is what keeps mail: nothing is written or sent before the verdicts; what is kept is durable before the
 dot goes to the next hop and before the client hears 250; a failure after that takes the pending rows back and is
-what the client hears. The deadline ends when our dot is sent.
+what the client hears. The deadline ends when our dot is sent. A sample is drawn when everything is settled, and the
+reply does not wait for it.
 """
 
 import asyncio
@@ -61,6 +62,7 @@ class Transaction:
         self._plan: Plan | None = None
         self._wanted: list[Verdict] = []
         self._job: Future[Screening] | None = None
+        self._sample: Future[bool] | None = None
         self._fault = ""
         self._message_id = ""
         self._queued_as = ""
@@ -74,6 +76,8 @@ class Transaction:
             answer = await self._guarded()
             self._ms["total"] = self._since(self._started)
             self._tell(answer)
+            if self._delivered and answer.positive:
+                self._draw()
         except Exception:  # noqa: BLE001 - what was settled stays settled, even if nobody can be told of it
             self._lane.metrics.fault("log")
         finally:
@@ -284,12 +288,27 @@ class Transaction:
             return todo.done(at)
         return Undone.REFUSED if answer.code >= 500 else Undone.DEFERRED
 
+    def _draw(self) -> None:
+        """Have a copy of this delivered message kept for review, if it is drawn; nothing waits for it."""
+        sampler, todo = self._lane.sampler, self._plan
+        if sampler is None or todo is None or not sampler.drawn():
+            return
+        at = todo.deliver[0]
+        copy = Kept(self._mail.envelope.recipients[at], todo.verdicts[at], self._screening, self._trace)
+        self._sample = sampler.write(self._mail, copy, self._lane.name)
+        asyncio.wrap_future(self._sample).add_done_callback(sampler.told)
+
     def _give_back(self) -> None:
-        """Close the message, but never under a screening that still reads it."""
-        if self._job is None or self._job.done():
-            self._mail.raw.close()
-        else:
-            self._job.add_done_callback(lambda _: self._mail.raw.close())
+        """Close the message, but never under a thread that still reads it."""
+        readers = iter([job for job in (self._job, self._sample) if job is not None])
+
+        def close(_: object = None) -> None:
+            if (job := next(readers, None)) is not None:  # one after the other: of two threads, one closes
+                job.add_done_callback(close)
+            else:
+                self._mail.raw.close()
+
+        close()
 
 
 def _codes(verdict: Verdict) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ class State(StrEnum):
     REJECTED = "rejected"
     DELETED = "deleted"
     EXPIRED = "expired"
+    SAMPLED = "sampled"  # a copy of delivered mail, drawn for review: its recipient has it already
 
 
 class Action(StrEnum):
@@ -70,9 +71,14 @@ MOVES: tuple[Move, ...] = (
     Move(State.REJECTED, Action.DELETE, State.DELETED),
     Move(State.HELD, Action.KEEP, State.QUARANTINED),
     Move(State.QUARANTINED, Action.EXPIRE, State.EXPIRED),
+    Move(State.SAMPLED, Action.DELETE, State.DELETED),
+    Move(State.SAMPLED, Action.EXPIRE, State.EXPIRED),
 )
 
 UNDECIDED = (State.QUARANTINED, State.HELD)
+REVIEWABLE = (*UNDECIDED, State.SAMPLED)
+"""What a person may be shown to judge: a sample can only be labelled."""
+
 KEPT_AS: dict[Route, State] = {
     Route.QUARANTINE: State.QUARANTINED,
     Route.REJECT: State.QUARANTINED,  # believed worse than bad, on a listener that may not refuse
@@ -97,7 +103,7 @@ class QuarantineItem:
 
     `reason` is the code of the deciding reason, `label` and `p_bad` are the model's, `reviewed` a person's.
     `before` is the state to return to if a release fails; `attempt` counts releases. `body` tells whether the
-    message itself is still there.
+    message itself is still there. `drawn` is the probability with which delivered mail was drawn; None for kept mail.
     """
 
     id: str
@@ -120,6 +126,7 @@ class QuarantineItem:
     before: State | None
     attempt: int
     body: bool
+    drawn: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

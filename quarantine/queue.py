@@ -1,11 +1,13 @@
-"""The order in which a reviewer goes through what is undecided: oldest first, on from where they stopped."""
+"""The order in which a reviewer goes through what is undecided, or through samples: oldest first, on from where
+they stopped.
+"""
 
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import and_, or_
 
-from quarantine.item import UNDECIDED
+from quarantine.item import REVIEWABLE, UNDECIDED
 from quarantine.schema import items
 from quarantine.search import ROWS, Filter, Opened, conditions, count, opened
 from quarantine.store import Store
@@ -14,8 +16,8 @@ Position = tuple[datetime, str]
 
 
 def undecided(wanted: Filter) -> Filter:
-    """Return the filter narrowed to what can still be decided."""
-    return replace(wanted, states=tuple(s for s in wanted.states if s in UNDECIDED) or UNDECIDED)
+    """Return the filter narrowed to what can still be judged; without states, to what can be decided."""
+    return replace(wanted, states=tuple(s for s in wanted.states if s in REVIEWABLE) or UNDECIDED)
 
 
 def following(store: Store, wanted: Filter, position: Position | None) -> Opened | None:

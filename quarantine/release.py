@@ -62,6 +62,8 @@ def release(
         raise StoreError("a release to another recipient needs a reason")
     found = get(store, wanted)
     item = found.item
+    if item.state is State.SAMPLED:
+        raise WrongState(f"item {item.id} is a sample of delivered mail: its recipient has it already")
     if not item.body or found.message is None or found.record is None:
         raise StoreError(f"item {item.id}: the message itself is gone or cannot be opened")
     _check_body(store, item.message, found.message.sha256)

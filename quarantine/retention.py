@@ -111,18 +111,20 @@ def _carry_out(store: Store, item: str, fate: Fate, send: Send | None) -> bool:
 
 
 def _expire(store: Store, now: datetime) -> int:
-    query = (
-        select(items.c.id)
-        .where(items.c.state == State.QUARANTINED, items.c.changed_at < now - store.settings.retention.quarantined)
-        .limit(BATCH)
-    )
+    keep = store.settings.retention
+    return _expire_state(store, State.QUARANTINED, now - keep.quarantined, "nobody decided in time") + _expire_state(
+        store, State.SAMPLED, now - keep.sampled, "a sample is kept no longer")
+
+
+def _expire_state(store: Store, state: State, since: datetime, reason: str) -> int:
+    query = select(items.c.id).where(items.c.state == state, items.c.changed_at < since).limit(BATCH)
     done = 0
     while True:
         with store.reading() as connection:
             due = connection.execute(query).scalars().all()
         for item in due:
             try:
-                move(store, item, Action.EXPIRE, by=BY, reason="nobody decided in time")
+                move(store, item, Action.EXPIRE, by=BY, reason=reason)
                 done += 1
             except WrongState:
                 continue

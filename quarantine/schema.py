@@ -1,9 +1,10 @@
 """The tables, in types that SQLite and PostgreSQL share.
 
 In clear are only the columns that lists filter and sort by: times, state, direction, listener, sizes, the
-envelope's sender and recipient, the model's label, score and version, the deciding reason's code, and who
-reviewed what and why. Everything else that comes from a message is sealed: the body, its subject and header
-addresses, its text, links and file names, the client's facts, the ESMTP parameters, reasons and findings.
+envelope's sender and recipient, the model's label, score and version, the deciding reason's code, the probability of
+a sample, and who reviewed what and why. Everything else that comes from a message is sealed: the body, its
+subject and header addresses, its text, links and file names, the client's facts, the ESMTP parameters, reasons
+and findings.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision that this code reads and writes; the newest of `quarantine/migrations`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,6 +111,7 @@ items = Table(
     Column("before", String(12), nullable=True),
     Column("attempt", Integer, nullable=False),
     Column("record", LargeBinary, nullable=False),
+    Column("drawn", Float, nullable=True),
     Index(None, "state", "changed_at"),
     Index(None, "kept_at", "id"),
     Index(None, "message_id"),

@@ -244,6 +244,7 @@ def as_item(row: Any) -> QuarantineItem:
         before=State(row.before) if row.before else None,
         attempt=row.attempt,
         body=row.body,
+        drawn=row.drawn,
     )
 
 

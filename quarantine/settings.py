@@ -69,6 +69,10 @@ class RetentionSettings(BaseModel):
         default=timedelta(days=0),
         description="after deletion, until the body is deleted; 0d: at the next housekeeping",
     )
+    sampled: Span = Field(
+        default=timedelta(days=30),
+        description="samples of delivered mail: after this, labelled or not, their bodies are deleted",
+    )
     rows: Span = Field(
         default=timedelta(days=365),
         description="how long the row and its record of actions stay after the body is gone",
@@ -108,6 +112,14 @@ class StoreSettings(BaseModel):
     hold_fate_outbound: Fate = Field(
         default=Fate.KEEP,
         description="the same for outbound mail, apart, so that releasing inbound mail never releases a leak",
+    )
+    sample: float = Field(
+        default=0.0, ge=0, le=1,
+        description="share of delivered inbound messages, drawn at random, of which a copy is kept for review, such "
+        "as 0.002; 0: none. Recipients are not told: ask whoever must agree first",
+    )
+    sample_most: int = Field(
+        default=200, ge=1, description="samples in 24 hours at most; then none are drawn (counted: sample-capped)"
     )
     retention: RetentionSettings = Field(
         default_factory=RetentionSettings, description="how long mail is kept, by state"

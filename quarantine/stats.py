@@ -16,12 +16,15 @@ from quarantine.store import Store
 class Stats:
     """Counts of items; `octets` of the messages whose bodies are there, `stored` of these in the database.
 
-    `agreement` counts items with a person's label, by (the model's label or None, the person's).
+    `agreement` counts items with a person's label, by (the model's label or None, the person's). Samples of delivered
+    mail that are still there are `sampled`; they are not undecided.
     """
 
     states: dict[tuple[Direction, State], int]
     agreement: dict[tuple[Label | None, Label], int]
     unreviewed: int
+    sampled: int
+    sampled_unreviewed: int
     oldest: datetime | None
     next_deadline: datetime | None
     messages: int
@@ -52,6 +55,9 @@ def stats(store: Store) -> Stats:
         unreviewed = connection.execute(
             select(func.count()).where(undecided, items.c.reviewed.is_(None))
         ).scalar_one()
+        drawn, judged = connection.execute(
+            select(func.count(), func.count(items.c.reviewed)).where(items.c.state == State.SAMPLED)
+        ).one()
         sizes = connection.execute(
             select(func.count(), func.sum(messages.c.size), func.sum(messages.c.stored)).where(
                 messages.c.body.is_(True)
@@ -61,6 +67,8 @@ def stats(store: Store) -> Stats:
         states={(Direction(way), State(state)): number for way, state, number in states},
         agreement={(Label(ours) if ours else None, Label(theirs)): number for ours, theirs, number in labels},
         unreviewed=unreviewed,
+        sampled=drawn,
+        sampled_unreviewed=drawn - judged,
         oldest=waiting[1],
         next_deadline=waiting[2],
         messages=sizes[0],

@@ -8,10 +8,10 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, delete, exists, insert, select, update
+from sqlalchemy import Connection, Engine, delete, exists, func, insert, select, update
 
 from model.mail import Mail
 from quarantine.bodies import SALT, Vault
@@ -28,6 +28,8 @@ __all__ = ["Clock", "Kept", "Store", "StoreError", "StoreFull", "Ticket", "drop_
 Clock = Callable[[], datetime]
 ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # without i, l, o, u: read aloud and typed without mistakes
 ID_LENGTH = 12
+SAMPLING_SPAN = timedelta(days=1)
+"""The time over which `sample_most` counts."""
 
 
 def new_id() -> str:
@@ -117,6 +119,36 @@ class Store:
         """
         if not kept:
             raise ValueError("nothing to keep")
+        states = [State.PENDING if pending else state for state in map(_kept_as, kept)]
+        ticket, write = self._prepared(mail, kept, states, listener, drawn=None)
+        with self.writing() as connection:
+            write(connection)
+        return ticket
+
+    def sample(self, mail: Mail, copy: Kept, *, drawn: float, listener: str = "") -> Ticket | None:
+        """Write a copy of a message that was delivered, drawn with probability `drawn`; None: enough for today.
+
+        Raises StoreFull or StoreError, and then nothing was written.
+        """
+        with self.reading() as connection:
+            if not self._room_for_sample(connection):
+                return None
+        ticket, write = self._prepared(mail, [copy], [State.SAMPLED], listener, drawn=drawn)
+        with self.writing() as connection:
+            if not self._room_for_sample(connection):  # another worker was faster
+                return None
+            write(connection)
+        return ticket
+
+    def _room_for_sample(self, connection: Connection) -> bool:
+        since = self.clock() - SAMPLING_SPAN
+        query = select(func.count()).where(items.c.kept_at > since, items.c.drawn.is_not(None))
+        return int(connection.execute(query).scalar_one()) < self.settings.sample_most
+
+    def _prepared(
+        self, mail: Mail, kept: Sequence[Kept], states: Sequence[State], listener: str, *, drawn: float | None
+    ) -> tuple[Ticket, Callable[[Connection], None]]:
+        """Seal a message and its items; return what writes them."""
         ticket = Ticket(self._ids(), tuple(self._ids() for _ in kept))
         salt = self._entropy(SALT)
         vault = self.vault(ticket.message, salt)
@@ -126,15 +158,17 @@ class Store:
         message = self._message_row(ticket, mail, kept[0], vault, salt, now)
         message |= {"listener": column(listener), "stored": sum(map(len, rows)), "pieces": len(rows)}
         item_rows = [
-            self._item_row(item, ticket.message, one, vault, now, pending=pending)
-            for item, one in zip(ticket.items, kept, strict=True)
+            self._item_row(item, ticket.message, one, vault, now, state) | {"drawn": drawn}
+            for item, one, state in zip(ticket.items, kept, states, strict=True)
         ]
-        with self.writing() as connection:
+
+        def write(connection: Connection) -> None:
             connection.execute(insert(messages), message)
             for number, data in enumerate(rows):
                 connection.execute(insert(bodies), {"message_id": ticket.message, "number": number, "data": data})
             connection.execute(insert(items), item_rows)
-        return ticket
+
+        return ticket, write
 
     def confirm(self, ticket: Ticket) -> None:
         """Make a pending ticket count; durable when it returns, so that 250 may be said then and not before.
@@ -182,16 +216,14 @@ class Store:
         }
 
     def _item_row(
-        self, item: str, message: str, one: Kept, vault: Vault, now: datetime, *, pending: bool
+        self, item: str, message: str, one: Kept, vault: Vault, now: datetime, state: State
     ) -> dict[str, Any]:
         verdict = one.verdict
-        state = KEPT_AS.get(verdict.route)
-        if state is None:
-            raise ValueError(f"mail with route {verdict.route} is not kept")
+        held = state is not State.SAMPLED and _kept_as(one) is State.HELD
         return {
             "id": item,
             "message_id": message,
-            "state": State.PENDING if pending else state,
+            "state": state,
             "kept_at": now,
             "changed_at": now,
             "recipient": column(one.recipient.address),
@@ -200,13 +232,21 @@ class Store:
             "label": verdict.label,
             "p_bad": verdict.p_bad,
             "reviewed": None,
-            "deadline": now + self.settings.hold_deadline if state is State.HELD else None,
+            "deadline": now + self.settings.hold_deadline if held else None,
             "before": None,
             "attempt": 0,
             "record": vault.seal_small(
                 f"item {item}", ItemRecord(one.recipient, verdict.reasons, one.trace).to_bytes()
             ),
         }
+
+
+def _kept_as(one: Kept) -> State:
+    """Return the state in which mail with this verdict is kept. Raises ValueError if it is none to keep."""
+    state = KEPT_AS.get(one.verdict.route)
+    if state is None:
+        raise ValueError(f"mail with route {one.verdict.route} is not kept")
+    return state
 
 
 def drop_orphan(connection: Connection, message: str) -> None:

@@ -150,6 +150,7 @@ def as_data(one: Opened) -> dict[str, Any]:
         ] if message else None,
         "trace": record.trace if record else None,
         "body": item.body,
+        "drawn": item.drawn,
     }  # fmt: skip
 
 
@@ -241,6 +242,8 @@ def _summary(found: Stats, size: int, now: datetime) -> list[str]:
         lines.append(f"without a label    {found.unreviewed} undecided")
     if found.next_deadline:
         lines.append(f"next deadline      {full(found.next_deadline)} ({ago(found.next_deadline, now)})")
+    if found.sampled:
+        lines.append(f"sampled            {found.sampled} delivered, {found.sampled_unreviewed} without a label")
     ratio = f" ({found.stored / found.octets:.0%})" if found.octets else ""
     lines.append(
         f"bodies             {found.messages} messages, {octets(found.octets)} in {octets(found.stored)}{ratio}"
@@ -258,6 +261,8 @@ def _stats_data(found: Stats, size: int) -> dict[str, Any]:
         "states": [{"direction": w, "state": s, "items": n} for (w, s), n in found.states.items()],
         "labels": [{"model": ours, "person": theirs, "items": n} for (ours, theirs), n in found.agreement.items()],
         "unreviewed": found.unreviewed,
+        "sampled": found.sampled,
+        "sampled_unreviewed": found.sampled_unreviewed,
         "oldest": found.oldest.isoformat() if found.oldest else None,
         "next_deadline": found.next_deadline.isoformat() if found.next_deadline else None,
         "messages": found.messages,

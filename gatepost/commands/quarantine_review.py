@@ -24,7 +24,7 @@ from model.mail import Direction
 from model.safe_text import safe
 from quarantine import moves
 from quarantine.errors import StoreError
-from quarantine.item import UNDECIDED, State
+from quarantine.item import REVIEWABLE, UNDECIDED, State
 from quarantine.queue import following, waiting
 from quarantine.release import Send, release
 from quarantine.reviewer import reviewer
@@ -66,21 +66,27 @@ Any key goes back."""
 
 @click.command(short_help="go through what waits, one key at a time")
 @click.option("--state", type=one_of(*UNDECIDED), help="Only held, or only quarantined.")
+@click.option("--sampled", is_flag=True, help="Instead, the samples of delivered mail: only labels count there.")
 @click.option("--direction", type=one_of(*Direction), help="Only this way.")
 @click.option("--unreviewed", is_flag=True, help="Only what no person has labelled.")
 @click.option("--restart", is_flag=True, help="Begin with the oldest, not where you stopped.")
 @gateway_config
-def review(state: str | None, direction: str | None, unreviewed: bool, restart: bool, config: Path | None) -> None:
+def review(
+    state: str | None, sampled: bool, direction: str | None, unreviewed: bool, restart: bool, config: Path | None,
+) -> None:  # fmt: skip
     """Go through what is undecided, oldest first, on from where you stopped. One key a label, one an action."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("review needs a terminal; use list, label, release, reject and delete in scripts")
     if os.environ.get("TERM", "dumb") == "dumb":
         raise click.UsageError("review needs a terminal that can be cleared; $TERM says that this one cannot")
-    states = (State(state),) if state else UNDECIDED
+    if sampled and state:
+        raise click.UsageError("choose one of --state and --sampled")
+    chosen = State.SAMPLED if sampled else State(state) if state else None
+    states = (chosen,) if chosen else UNDECIDED
     wanted = Filter(states=states, direction=Direction(direction) if direction else None, unreviewed=unreviewed)
     with opened(config) as (store, settings):
         by = reviewer()
-        desk = Desk(store, sender(settings), wanted, by, f"{by} {direction or 'both'} {state or 'all'}")
+        desk = Desk(store, sender(settings), wanted, by, f"{by} {direction or 'both'} {chosen or 'all'}")
         if restart:
             forget(store, desk.place)
         code = 0
@@ -116,11 +122,13 @@ class Desk:
             if found is None:
                 left = waiting(self.store, self.wanted)
                 if not left:
-                    return "Nothing waits for a decision."
+                    drawn = State.SAMPLED in self.wanted.states
+                    return "There is no sample to label." if drawn else "Nothing waits for a decision."
                 if at is None:
                     return "That is all for now."
                 forget(self.store, self.place)
-                return f"That was the last one; {left} looked at and undecided. The next review begins again."
+                rest = "samples" if State.SAMPLED in self.wanted.states else "looked at and undecided"
+                return f"That was the last one; {left} {rest}. The next review begins again."
             if not self._item(keyboard, found):
                 return "Good."
             if self.returned is None:
@@ -154,7 +162,8 @@ class Desk:
         if key in LABEL_KEYS:
             moves.label(self.store, item, LABEL_KEYS[key], by=self.by)
             self.labels.append((item, found.item.reviewed))
-            self.note = f"labelled {LABEL_KEYS[key]}; it stays {found.item.state} until you act"
+            open_still = found.item.state in UNDECIDED
+            self.note = f"labelled {LABEL_KEYS[key]}" + (f"; it stays {found.item.state} until you act" * open_still)
             return False
         if key == "u":
             return self._undo(item)
@@ -167,6 +176,9 @@ class Desk:
         }  # fmt: skip
         if key not in actions:
             self.note = "no such key; ? for help"
+            return False
+        if found.item.state is State.SAMPLED and key != "d":
+            self.note = "a sample: it was delivered. Label it, or [d]elete our copy"
             return False
         return actions[key](keyboard, found)
 
@@ -221,7 +233,7 @@ class Desk:
         if item == current:
             return False
         found = get(self.store, item)
-        self.returned = found if found.item.state in UNDECIDED else None
+        self.returned = found if found.item.state in REVIEWABLE else None
         return self.returned is not None
 
     def _again(self, found: Opened) -> Opened:

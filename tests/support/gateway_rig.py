@@ -225,6 +225,7 @@ def rig(
     hop: str = "",
     gateway: dict[str, Any] | None = None,
     policy: dict[str, Any] | None = None,
+    quarantine: dict[str, Any] | None = None,
     timeouts: Timeouts | None = None,
     patience: Patience | None = None,
     by_settings: bool = False,
@@ -243,7 +244,7 @@ def rig(
 
     sink = sink or ByteSink()
     address = run(sink.start())
-    kept = StoreSettings(url=f"sqlite:///{folder}/q.db", key_file=folder / "q.key")
+    kept = StoreSettings(url=f"sqlite:///{folder}/q.db", key_file=folder / "q.key", **(quarantine or {}))
     migrate(kept)
     settings = Settings.model_validate(
         {

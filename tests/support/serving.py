@@ -88,6 +88,7 @@ class Serving:
         self.listeners = {"in": f"127.0.0.1:{self.port}"}
         self.stage = "observe"
         self.extra = ""
+        self.quarantine: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes] | None = None
         self.environ: dict[str, str] = {}
 
@@ -101,6 +102,7 @@ class Serving:
                       f'next_hop = "{self.sink.address}"', f'stage = "{self.stage}"']  # fmt: skip
         lines += ["[quarantine]", f'url = "sqlite:///{self.folder}/state/quarantine.db"',
                   f'key_file = "{self.folder}/state/quarantine.key"']  # fmt: skip
+        lines += [f"{key} = {json.dumps(value)}" for key, value in self.quarantine.items()]
         lines += ["[metrics]", f'listen = "127.0.0.1:{self.metrics_port}"', "[model]", f'path = "{self.model}"',
                   f'store = "{self.folder}/models"']
         lines.append(self.extra)

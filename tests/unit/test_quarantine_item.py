@@ -13,7 +13,7 @@ def test_no_row_stands_twice():
 
 
 def test_every_state_is_reached_and_only_final_ones_are_never_left():
-    assert {m.after for m in MOVES} == set(State) - {State.PENDING}
+    assert {m.after for m in MOVES} == set(State) - {State.PENDING, State.SAMPLED}
     assert set(State) - {m.before for m in MOVES} == FINAL
 
 
@@ -31,6 +31,10 @@ def test_a_failed_release_can_return_to_wherever_it_began():
     began = {m.before for m in MOVES if m.action is Action.RELEASE}
 
     assert began == {m.after for m in MOVES if m.action is Action.RETURN}
+
+
+def test_a_sample_was_delivered_and_can_only_go():
+    assert set(allowed(State.SAMPLED)) == {Action.DELETE, Action.EXPIRE}
 
 
 def test_time_alone_expires_no_held_mail():

@@ -12,7 +12,7 @@ import termios
 import time
 
 import pytest
-from kept_mail import RAW, Clock, keep, mail, new_store, store_settings, write_config
+from kept_mail import RAW, Clock, Spec, keep, kept, mail, new_store, store_settings, write_config
 from release_sink import release_sink
 
 from model.labels import Label
@@ -257,6 +257,21 @@ def test_filters_narrow_the_queue(tmp_path, items):
     assert "Second" in screen.until("1 waiting")
     screen.press("n", "That was the last one")
     screen.end()
+
+
+def test_samples_are_gone_through_apart_and_only_labelled(tmp_path, items):
+    with Store.open(store_settings(tmp_path)) as store:
+        one = mail(RAW, "drawn@here.example")
+        copy = kept(one, Spec(route=Route.DELIVER, subject="Drawn"))[0]
+        drawn = store.sample(one, copy, drawn=0.01).items[0]
+    screen = Terminal(tmp_path, "--sampled")
+    assert "Drawn" in screen.until("1 waiting")
+    screen.press("r", "a sample: it was delivered. Label it")
+    screen.press("s", "labelled spam")
+    screen.press("n", "That was the last one; 1 samples.")
+    screen.end()
+
+    assert (state(tmp_path, drawn).state, state(tmp_path, drawn).reviewed) == (State.SAMPLED, Label.SPAM)
 
 
 def test_an_empty_queue_says_so(tmp_path, items):

@@ -58,7 +58,7 @@ class Judged:
 def judged(quarantine: Store) -> list[Judged]:
     """Return every message with a verdict, oldest first."""
     query = (
-        select(reviews, items.c.message_id, messages.c.direction, messages.c.kept_at, messages.c.body)
+        select(reviews, items.c.message_id, items.c.drawn, messages.c.direction, messages.c.kept_at, messages.c.body)
         .join(items, items.c.id == reviews.c.item_id)
         .join(messages, messages.c.id == items.c.message_id)
         .where(reviews.c.action.in_([Action.LABEL, Action.UNLABEL]))
@@ -68,9 +68,14 @@ def judged(quarantine: Store) -> list[Judged]:
         rows = connection.execute(query).all()
     return [
         Judged(message, Direction(one[0].direction), one[0].kept_at, one[0].body,
-               tuple(Word(r.item_id, r.at, r.by, r.label or "", r.reason) for r in one))
+               tuple(Word(r.item_id, r.at, r.by, r.label or "", r.reason) for r in one), *_drawn(one[0].drawn))
         for message, one in ((m, list(g)) for m, g in groupby(rows, key=lambda row: row.message_id))
     ]  # fmt: skip
+
+
+def _drawn(probability: float | None) -> tuple[Origin, float]:
+    """Return origin and weight: what was drawn with a probability stands for as many as were not."""
+    return (Origin.SAMPLED, 1 / probability) if probability else (Origin.KEPT, 1.0)
 
 
 def take_over(

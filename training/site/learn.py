@@ -73,7 +73,7 @@ def learn(
         if out.any():
             moved = fitted(~out)
             columns = (given.facts[out], given.vectors[out], given.words[np.flatnonzero(out)])
-            unseen[out] = _capped(moved, given.offset[out], columns, settings.cap)
+            unseen[out] = capped(moved, given.offset[out], columns, settings.cap)
     ham = ~given.bad
     hold, quarantine = (
         matched(given.offset[ham], unseen[ham], stands_for[ham], log_odds(at), least=least)
@@ -82,7 +82,7 @@ def learn(
     return Learnt(fitted(np.ones(len(ham), dtype=np.bool_)), hold, quarantine, int(ham.sum()))
 
 
-def _capped(moved: Moved, offset: Floats, columns: tuple[Floats, Floats, Floats], cap: float) -> Floats:
+def capped(moved: Moved, offset: Floats, columns: tuple[Floats, Floats, Floats], cap: float) -> Floats:
     """Return logits as serving computes them: what text adds is capped."""
     by_fact, by_vector, by_word = (c @ w for c, w in zip(columns, moved.weights, strict=True))
     out: Floats = moved.scale * offset + moved.intercept + by_fact + np.clip(by_vector + by_word, -cap, cap)

@@ -5,6 +5,7 @@ from pydantic import Field
 from milter.settings import Settings as GatewaySettings
 from training.gate.settings import GateSettings
 from training.store.settings import DatasetSettings
+from training.teacher.settings import TeacherSettings
 
 
 class Settings(GatewaySettings):
@@ -12,3 +13,4 @@ class Settings(GatewaySettings):
 
     dataset: DatasetSettings = Field(default_factory=DatasetSettings)
     gate: GateSettings = Field(default_factory=GateSettings)
+    teacher: TeacherSettings = Field(default_factory=TeacherSettings)

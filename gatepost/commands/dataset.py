@@ -7,6 +7,7 @@ import click
 from gatepost.commands.dataset_add import add, import_
 from gatepost.commands.dataset_common import store_options
 from gatepost.commands.dataset_forget import forget
+from gatepost.commands.dataset_label import label
 from gatepost.commands.dataset_look import duplicates, show, status
 from gatepost.commands.dataset_out import export, snapshot
 
@@ -31,5 +32,5 @@ def command(config: Path | None, folder: Path | None) -> None:  # the commands l
     """
 
 
-for _sub in (add, import_, status, show, duplicates, snapshot, export, forget):
+for _sub in (add, import_, status, show, label, duplicates, snapshot, export, forget):
     command.add_command(_sub)

@@ -17,6 +17,7 @@ from training.store.forget import Forgotten, Subject, lift
 from training.store.forget import forget as forget_subject
 from training.store.proof import models_with, verify
 from training.store.store import DataStore
+from training.teacher.ledger import forget as forget_sent
 
 _SHOWN = 20
 
@@ -75,7 +76,10 @@ def _forget(store: DataStore, subject: Subject, cache: Path) -> Forgotten:
 
         return forget_vectors(cache) if digests else 0
 
-    return forget_subject(store, subject, by=reviewer(), cache=cache, others=[vectors])
+    def sent(digests: Sequence[str]) -> int:
+        return forget_sent(store.settings.path, digests)
+
+    return forget_subject(store, subject, by=reviewer(), cache=cache, others=[vectors, sent])
 
 
 def _whole(store: DataStore, digest: str, *, exact: bool) -> str:

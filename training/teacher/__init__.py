@@ -1,0 +1,1 @@
+"""The teacher: a language model of the operator's choice that drafts labels. People, or a recorded rule, decide."""

@@ -10,6 +10,8 @@ from gatepost.commands.dataset_forget import forget
 from gatepost.commands.dataset_label import label
 from gatepost.commands.dataset_look import duplicates, show, status
 from gatepost.commands.dataset_out import export, snapshot
+from gatepost.commands.dataset_review import review
+from gatepost.commands.dataset_triage import agreement, suspects
 
 
 class _InOrder(click.Group):
@@ -32,5 +34,5 @@ def command(config: Path | None, folder: Path | None) -> None:  # the commands l
     """
 
 
-for _sub in (add, import_, status, show, label, duplicates, snapshot, export, forget):
+for _sub in (add, import_, status, show, label, review, suspects, agreement, duplicates, snapshot, export, forget):
     command.add_command(_sub)

@@ -3,8 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -20,11 +21,13 @@ from model.safe_text import safe
 from quarantine.reviewer import reviewer
 from training.store.advice import shortcomings
 from training.store.entry import NAMES, Entry, Filter, Origin, Snapshot
+from training.store.errors import DataStoreError
 from training.store.look import Looker
 from training.store.rows import as_line
 from training.store.snapshots import Resolve, freeze, listed
 from training.store.snapshots import snapshot as snapshot_of
 from training.store.store import DataStore
+from training.triage.approval import approved, said
 
 _collections = click.option("--collection", "collections", multiple=True, metavar="NAME",
                             help="Only this set; may be repeated.")  # fmt: skip
@@ -54,8 +57,11 @@ def snapshot(
             _list(listed(store), as_json)
             return
         wanted = Filter(collections=collections, origins=tuple(map(Origin, origins)))
-        made = freeze(store, name, by=reviewer(), wanted=wanted, resolve=Resolve(resolve) if resolve else None)
-    short = shortcomings(made.entries)
+        may_train, held = _approval(store, wanted)
+        made = freeze(
+            store, name, by=reviewer(), wanted=wanted, resolve=Resolve(resolve) if resolve else None, only=may_train
+        )
+    short = [*shortcomings(made.entries), *held]
     if as_json:
         click.echo(json.dumps({**_data(made), "shortcomings": short}))
         return
@@ -65,6 +71,26 @@ def snapshot(
     told = ", ".join(f"{n} {label}" for label, n in counts.items() if n)
     click.echo(f"{name}: {made.size} messages in {len({e.group for e in made.entries})} groups ({told})")
     click.echo(f"fingerprint {made.fingerprint}")
+
+
+def _approval(store: DataStore, wanted: Filter) -> tuple[Callable[[Entry], bool], list[str]]:
+    """Return what may be frozen under `[dataset] approvals`, and a sentence about what waits for another person.
+
+    Raises DataStoreError where everything that is labelled waits.
+    """
+    needed = store.settings.approvals
+    may_train = approved(said(store.history()), needed)
+    labelled = store.entries(replace(wanted, labelled=True))
+    waiting = sum(not may_train(entry) for entry in labelled)
+    if not waiting:
+        return may_train, []
+    told = (
+        f"{waiting} of {len(labelled)} labelled messages wait for {needed} people to give them the same label "
+        "([dataset] approvals): somebody else runs gatepost dataset review"
+    )
+    if waiting == len(labelled):
+        raise DataStoreError(f"{told}; nothing was frozen")
+    return may_train, [told]
 
 
 def _data(one: Snapshot) -> dict[str, object]:

@@ -3,7 +3,7 @@
 A draft never displaces what a person said, and is never more than a proposal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -90,15 +90,31 @@ def change(
 
 
 def renew(connection: Connection, entry: int) -> None:
-    """Set an entry's label to the newest of its history: a person's, else a draft, else none."""
+    """Set an entry's label to the newest of its history that stands: a person's, else a draft, else none."""
     query = select(labels).where(labels.c.entry == entry).order_by(labels.c.at, labels.c.id)
     rows = connection.execute(query).all()
-    said = [row for row in rows if row.source != LabelSource.DRAFT]
+    said = _standing([row for row in rows if row.source != LabelSource.DRAFT])
     drafts = [row for row in rows if row.source == LabelSource.DRAFT]
-    newest: Any = said[-1] if said and said[-1].after else drafts[-1] if drafts else None
+    newest: Any = said[-1] if said else drafts[-1] if drafts else None
     values = (
         {"label": newest.after, "label_source": newest.source, "reviewer": newest.by, "labelled": newest.at}
         if newest is not None and newest.after
         else {"label": "", "label_source": "", "reviewer": "", "labelled": None}
     )
     connection.execute(update(entries).where(entries.c.id == entry).values(**values))
+
+
+def _standing(rows: Sequence[Any]) -> list[Any]:
+    """Return the words that stand, oldest first: who takes a word back takes back their own, and then those of
+    others count again; who has none of their own takes back all.
+    """
+    words: dict[tuple[str, str], Any] = {}
+    for row in rows:
+        own = (row.by, row.source)
+        if row.after or own in words:
+            words.pop(own, None)
+        else:
+            words.clear()
+        if row.after:
+            words[own] = row
+    return list(words.values())

@@ -32,6 +32,13 @@ class DatasetSettings(BaseModel):
         ge=1,
         description="most votes that one sampled message may stand for: with fewer samples than that, chance decides",
     )
+    approvals: int = Field(
+        default=1,
+        ge=1,
+        le=2,
+        description="people who must give a message the same label before it trains. With 2, imports count as one "
+        "person's word, and `gatepost dataset review` asks others about what one person has labelled",
+    )
     busy_seconds: float = Field(
         default=30.0, gt=0, le=600, description="seconds that a command waits for another that writes"
     )

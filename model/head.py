@@ -20,6 +20,12 @@ SITE_HEAD = "site_head.npz"
 OUTPUTS = 1 + len(BAD)
 """Bad against ham, then one logit a kind."""
 STEPS = 127
+LONG = 12
+"""Slices of a text (a window's worth each) above which most goes unread, and what it says for itself counts less.
+
+Few honest messages are longer; good words by the thousand are how a bad one hides. Of 220 bad messages padded to
+10,000 words 61 % were caught without this rule, 68 % with it, 67 % of them unpadded; of legitimate mail no more.
+"""
 
 Floats = NDArray[np.float32]
 
@@ -29,12 +35,15 @@ class TextInput:
     """What the text side reads of a message.
 
     `vector`: float32[width], mean over its windows of the encoder's unit vectors; `words`: its hashed words;
-    `windows`: how many windows were read.
+    `windows`: how many windows were read, of `slices` that the text has. `opening` is the first window alone, where
+    the text is so long (`LONG`) that the rest may be there to dilute it.
     """
 
     vector: Floats
     words: Words
     windows: int
+    slices: int = 1
+    opening: "TextInput | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +82,20 @@ class TextHead:
         return len(self.table).bit_length() - 1
 
     def logits(self, given: TextInput) -> Floats:
-        """Return float32[4]: bad against ham, and the three kinds."""
+        """Return float32[4]: bad against ham, and the three kinds.
+
+        A long text is as bad as its opening, at the least, and vouches for itself the less the more goes unread.
+        """
+        out = self._logits(given)
+        if given.opening is not None:
+            out[0] = max(out[0], self._logits(given.opening)[0])
+            out[0] *= min(1.0, LONG / given.slices) if out[0] < 0 else 1.0
+        return out
+
+    def _logits(self, given: TextInput) -> Floats:
         said = given.words.values @ self.table[given.words.buckets]
-        out: Floats = (self.weights @ given.vector + self.bias + said * self.steps).astype(np.float32)
+        with np.errstate(all="ignore"):  # what is not finite is found by who scores
+            out: Floats = (self.weights @ given.vector + self.bias + said * self.steps).astype(np.float32)
         return out
 
     def save(self, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reading a message's text with the encoder: documents in, what the head weighs out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from model.encode import Encoder, Ids, Shape, Windows
-from model.head import TextInput
+from model.head import LONG, TextInput
 from model.lexical import Words, words
 from model.normalise import Document
 
@@ -53,7 +54,12 @@ class TextReader:
         vectors = np.stack([self.run(EMBEDDING, ids) for ids in windows.ids])
         # a mean and not the worst: in long honest mail some window always looks bad
         mean = np.asarray(vectors.mean(axis=0), dtype=np.float32)
-        return TextInput(mean, _words(self.encoder, windows, document, bits), len(windows.ids))
+        said = _words(self.encoder, windows, document, bits)
+        if windows.slices <= LONG:
+            return TextInput(mean, said, len(windows.ids), windows.slices)
+        first = replace(windows, ids=windows.ids[:1])
+        opening = TextInput(vectors[0], _words(self.encoder, first, document, bits), 1)
+        return TextInput(mean, said, len(windows.ids), windows.slices, opening)
 
 
 def document_words(encoder: Encoder, document: Document, bits: int) -> Words:

@@ -147,7 +147,7 @@ def test_the_text_can_move_the_score_only_so_far(scorer):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_number_that_is_not_finite_is_a_failure_not_a_score(scorer, monkeypatch, value):
-    monkeypatch.setattr(scorer.reader, "run", lambda output, ids: np.array([value, 0, 0, 0], dtype=np.float32))
+    monkeypatch.setattr(scorer.reader, "run", lambda output, ids: np.full(384, value, dtype=np.float32))
 
     with pytest.raises(ScoringFailed, match="finite"):
         scorer.score(Document("", (), "hello", ()), Facts())

@@ -1,11 +1,12 @@
 """The linear end of the text side: hashed words, weights, and the file that they are kept in."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from model.head import TextHead, TextInput
+from model.head import LONG, TextHead, TextInput
 from model.lexical import HEAD_CHARS, words
 
 CLS, SEP, UNK = 101, 102, 100
@@ -70,6 +71,25 @@ class TestHead:
         given = TextInput(np.zeros(6, dtype=np.float32), words([], "", 12, UNK), 1)
 
         assert made.logits(given) == pytest.approx(made.bias)
+
+    def test_a_long_text_is_as_bad_as_its_opening(self) -> None:
+        """Thousands of good words after a bad beginning do not take back what it said."""
+        made = head()
+        bad, good = (TextInput(vector.astype(np.float32), words([], "", 12, UNK), 1)
+                     for vector in (made.weights[0] * 9, made.weights[0] * -9))  # fmt: skip
+        long = replace(good, windows=4, slices=200, opening=bad)
+
+        assert made.logits(good)[0] < 0 < made.logits(bad)[0]
+        assert made.logits(long)[0] == made.logits(bad)[0]
+
+    def test_a_long_text_vouches_for_itself_the_less_the_more_goes_unread(self) -> None:
+        made = head()
+        good = TextInput((made.weights[0] * -9).astype(np.float32), words([], "", 12, UNK), 4, LONG)
+        longer, longest = (replace(good, slices=n, opening=good) for n in (2 * LONG, 20 * LONG))
+
+        assert made.logits(longer)[0] == pytest.approx(made.logits(good)[0] / 2)
+        assert made.logits(longest)[0] == pytest.approx(made.logits(good)[0] / 20)
+        assert (made.logits(longest)[1:] == made.logits(good)[1:]).all()
 
     def test_it_is_read_back_and_the_same_weights_give_the_same_bytes(self, tmp_path: Path) -> None:
         made = head()

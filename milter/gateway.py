@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+from milter.acquaintance import Learner
 from milter.connection import Connection
 from milter.lane import Lane, Patience, Screens
 from milter.next_hop import Timeouts
@@ -39,7 +40,8 @@ class Gateway:
     def __init__(self, settings: Settings, screener: Screens, store: Store, events: Events, metrics: Metrics, *,
                  thresholds: Thresholds | None = None, tracer: Tracer | None = None,
                  patience: Patience | None = None, timeouts: Timeouts | None = None,
-                 now: Callable[[], datetime] | None = None, decide: Decide = decide) -> None:
+                 now: Callable[[], datetime] | None = None, learner: Learner | None = None,
+                 decide: Decide = decide) -> None:
         self._settings = settings
         self._screener = screener
         self._store = store
@@ -54,6 +56,7 @@ class Gateway:
             block=gateway.next_hop_timeout, done=gateway.next_hop_done_timeout)
         self._now = now or (lambda: datetime.now(UTC))
         self._decide = decide
+        self._learner = learner
         self._hostname = settings.gateway.name
         self._screening = ThreadPoolExecutor(1, thread_name_prefix="screening")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="storing")
@@ -114,4 +117,5 @@ class Gateway:
             events=self._events, metrics=self._metrics, known=self._known, patience=self._patience,
             timeouts=self._timeouts,
             sampler=self._sampler if listener.direction is Direction.INBOUND else None,
+            learner=self._learner,
         )

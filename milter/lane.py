@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from milter.acquaintance import Learner
 from milter.endpoint import Endpoint
 from milter.next_hop import Timeouts
 from milter.record import Events, Metrics
@@ -38,7 +39,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One listener's settings and tools. `decide` is policy, bound to its own; `sampler`: may be none."""
+    """One listener's settings and tools. `decide` is policy, bound to its own; `sampler`, `learner`: may be none."""
 
     name: str
     hostname: str
@@ -64,6 +65,7 @@ class Lane:
     patience: Patience
     timeouts: Timeouts
     sampler: Sampler | None = None
+    learner: Learner | None = None
 
     def trusts(self, peer: str) -> bool:
         """Whether a peer may speak for a client with XFORWARD; a unix socket's peer (empty) may."""

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
+from milter.acquaintance import meetings
 from milter.headers import relayed, verdict_lines
 from milter.lane import Lane
 from milter.link import Link
@@ -78,6 +79,8 @@ class Transaction:
             self._tell(answer)
             if self._delivered and answer.positive:
                 self._draw()
+                if self._lane.learner is not None and self._plan is not None:
+                    self._lane.learner.note(meetings(self._mail, self._plan, self._screening))
         except Exception:  # noqa: BLE001 - what was settled stays settled, even if nobody can be told of it
             self._lane.metrics.fault("log")
         finally:

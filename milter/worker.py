@@ -13,9 +13,11 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from milter.acquaintance import Learner
 from milter.channel import Channel
 from milter.events import LogEvents, log_key, whereabouts
 from milter.gateway import Gateway
@@ -61,17 +63,20 @@ class Tools:
     screener: Screener
 
 
-def tools(settings: Settings) -> Tools:
-    """Load lists and model and prove them on golden inputs. Raises Refused."""
+def tools(settings: Settings, known: Collection[str] = frozenset(), seen: Collection[str] = frozenset()) -> Tools:
+    """Load lists and model and prove them on golden inputs. Raises Refused.
+
+    `known` and `seen` are the site's correspondents and earlier senders; they may be filled later.
+    """
     extractor = Extractor(Limits())
     try:
-        return _tools(settings, extractor)
+        return _tools(settings, extractor, known, seen)
     except BaseException:
         extractor.close()
         raise
 
 
-def _tools(settings: Settings, extractor: Extractor) -> Tools:
+def _tools(settings: Settings, extractor: Extractor, known: Collection[str], seen: Collection[str]) -> Tools:
     with contextlib.suppress(OSError):  # the self-test below tries again, and says so
         extractor.start()  # its interpreter starts while the model loads
     try:
@@ -89,7 +94,8 @@ def _tools(settings: Settings, extractor: Extractor) -> Tools:
     site = Site(
         trusted_authserv_ids=frozenset(settings.site.trusted_authserv_ids),
         own_domains=frozenset(settings.site.own_domains),
-        known_correspondents=frozenset(),
+        known_correspondents=known,
+        seen_senders=seen,
     )
     return Tools(bundle, extractor, Screener(scorer, extractor, site, lists))
 
@@ -113,20 +119,33 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._leave.set)
         loop.set_exception_handler(self._loop_fault)
-        made = tools(self._settings)
+        learner = self._learner(loop)
+        made = tools(self._settings, learner.known, learner.seen) if learner else tools(self._settings)
         try:
             message = await self._channel.receive()
             if message is None or message["kind"] != "go":
                 return
-            await self._serve(made)
+            await self._serve(made, learner)
         finally:
             made.extractor.close()
 
-    async def _serve(self, made: Tools) -> None:
+    def _learner(self, loop: asyncio.AbstractEventLoop) -> Learner | None:
+        if not self._settings.quarantine.correspondents_days:
+            return None
+
+        def failed(kind: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the counting
+                loop.call_soon_threadsafe(self._metrics.fault, kind)
+
+        return Learner(self._settings.quarantine, utc_now, failed)
+
+    async def _serve(self, made: Tools, learner: Learner | None) -> None:
         loop = asyncio.get_running_loop()
         store = Store.open(self._settings.quarantine, clock=utc_now)  # from now on used by one thread of the gateway
         gateway = Gateway(self._settings, made.screener, store, self._events, self._metrics,
-                          thresholds=made.bundle.thresholds)
+                          thresholds=made.bundle.thresholds, learner=learner)
+        if learner is not None:
+            learner.start()
         room = Room(self._settings.gateway.max_connections_per_worker)
         for listener in self._settings.listener:
             sock = socket.socket(fileno=self._listening[listener.name])
@@ -146,6 +165,8 @@ class Worker:
         self._channel.send("metrics", **self._metrics.take())
         await self._channel.flush()
         _exit_soon(EXIT_LIMIT)
+        if learner is not None:
+            learner.stop(EXIT_LIMIT / 2)
         gateway.close()
         store.close()
 

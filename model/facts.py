@@ -11,6 +11,7 @@ another where words do not. Rules that bind every one of them:
 - no fact looks at the recipient, and none says anything by being there only in one collection of mail.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,12 +32,13 @@ class Site:
     `trusted_authserv_ids` in lower case; "*" believes the topmost header, for mail taken from elsewhere.
     `known_correspondents` (those the site writes to, or whose mail was released) and `seen_senders` (those whose mail
     was delivered before) hold addresses and domains in lower case; empty: the site keeps no such list yet.
+    A list that can be asked and not read (it iterates over nothing) has no domains that others could imitate.
     """
 
     trusted_authserv_ids: frozenset[str] = frozenset()
     own_domains: frozenset[str] = frozenset()
-    known_correspondents: frozenset[str] = frozenset()
-    seen_senders: frozenset[str] = frozenset()
+    known_correspondents: Collection[str] = frozenset()
+    seen_senders: Collection[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

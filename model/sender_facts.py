@@ -1,7 +1,7 @@
 """Facts about who sends: authentication, the domain, where answers go, and what the site knows of the sender."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,12 +38,12 @@ class Acquaintance(Protocol):
         ...
 
     @property
-    def known_correspondents(self) -> frozenset[str]:
+    def known_correspondents(self) -> Collection[str]:
         """Return addresses and domains that the site writes to."""
         ...
 
     @property
-    def seen_senders(self) -> frozenset[str]:
+    def seen_senders(self) -> Collection[str]:
         """Return addresses and domains that wrote before."""
         ...
 
@@ -197,9 +197,9 @@ def origin(extracted: Extracted, envelope: Envelope, who: Author, identified: Ma
         found["known_correspondent"] = identified["authenticated"] if listed else False
     if site.seen_senders:
         found["first_contact"] = not (listed or _listed(who, site.seen_senders, lists))
-    if site.own_domains or site.known_correspondents:
-        found["lookalike_domain"] = not listed and lookalike(who.organisation, site.own_domains,
-                                                             site.known_correspondents)  # fmt: skip
+    named = frozenset(site.known_correspondents)  # none, of a list that only answers
+    if site.own_domains or named:
+        found["lookalike_domain"] = not listed and lookalike(who.organisation, site.own_domains, named)
     return found
 
 
@@ -224,7 +224,7 @@ def akin(organisation: str, who: Author) -> bool:
     return len(one) > MIN_LABEL and one in other
 
 
-def _listed(who: Author, known: frozenset[str], lists: DomainLists) -> bool:
+def _listed(who: Author, known: Collection[str], lists: DomainLists) -> bool:
     """Whether the address is on a list, or its domain where not anyone may have a mailbox there."""
     return who.address.address.lower() in known or (
         not lists.shared(who.domain) and (who.organisation in known or who.domain in known)

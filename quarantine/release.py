@@ -5,13 +5,15 @@ commit, the item stays `releasing`, and a person decides: whether that port took
 nothing here claims exactly-once.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from model.mail import Envelope, Recipient
+from model.mail import Direction, Envelope, Recipient
+from quarantine.correspondents import Bond, Meeting, remember
 from quarantine.errors import StoreError, WrongState
 from quarantine.item import Action, State
 from quarantine.moves import move
@@ -52,11 +54,13 @@ class Outcome:
 
 
 def release(
-    store: Store, wanted: str, send: Send, *, by: str, to: str = "", reason: str = "", resume: bool = False
-) -> Outcome:
+    store: Store, wanted: str, send: Send, *, by: str, to: str = "", reason: str = "", resume: bool = False,
+    by_person: bool = True,
+) -> Outcome:  # fmt: skip
     """Send an item to its recipient, or `to` another with a `reason`. Raises NotFound, WrongState, StoreError.
 
-    A refusal is an `Outcome`, not an exception. `resume` sends an item again that was left `releasing`.
+    A refusal is an `Outcome`, not an exception. What a person releases to its recipient makes an authenticated sender
+    known, and no other. `resume` sends an item again that was left `releasing`.
     """
     if to and not reason.strip():
         raise StoreError("a release to another recipient needs a reason")
@@ -85,7 +89,21 @@ def release(
     if not 200 <= reply.code < 300:
         return _back(store, found, attempt, by, reply.text)
     move(store, item.id, Action.SENT, by=by, reason=reply.text, attempt=attempt)
+    if by_person and not to:
+        _make_known(store, found)
     return Outcome(item.id, State.RELEASED, reply.text)
+
+
+def _make_known(store: Store, found: Opened) -> None:
+    """Learn the author of released inbound mail, if he is proved to be its author."""
+    message, item = found.message, found.item
+    if message is None or item.direction is not Direction.INBOUND or not store.settings.correspondents_days:
+        return
+    author = message.from_.rpartition("<")[2].rpartition(">")[0] or message.from_
+    proved = message.facts.get("authenticated") is True and not message.facts.get("from_ambiguous")
+    if proved and author.count("@") == 1 and not any(c.isspace() or c in "<>," for c in author):
+        with contextlib.suppress(StoreError):  # the mail is out; not to know its author is no failure
+            remember(store, [Meeting(item.recipient, author, Bond.RELEASED)], store.clock())
 
 
 def settle(store: Store, wanted: str, *, by: str, sent: bool, reason: str) -> Outcome:

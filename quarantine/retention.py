@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select, update
 
 from model.mail import Direction
+from quarantine.correspondents import expire
 from quarantine.engine import compact
 from quarantine.errors import StoreError, WrongState
 from quarantine.item import Action, State
@@ -29,7 +30,7 @@ RETRY = timedelta(hours=1)
 
 @dataclass(slots=True)
 class Report:
-    """What one pass did, in items (or messages, for `bodies` and `rows`)."""
+    """What one pass did, in items (messages for `bodies` and `rows`, pairs for `correspondents`)."""
 
     cancelled: int = 0
     fates: int = 0
@@ -37,6 +38,7 @@ class Report:
     expired: int = 0
     bodies: int = 0
     rows: int = 0
+    correspondents: int = 0
 
 
 def housekeep(store: Store, now: datetime, send: Send | None = None) -> Report:
@@ -50,6 +52,7 @@ def housekeep(store: Store, now: datetime, send: Send | None = None) -> Report:
     report.expired = _expire(store, now)
     report.bodies = _drop_bodies(store, now)
     report.rows = _drop_rows(store, now)
+    report.correspondents = expire(store, now)
     compact(store.engine, store.settings.path, PAGES)
     return report
 
@@ -102,7 +105,7 @@ def _carry_out(store: Store, item: str, fate: Fate, send: Send | None) -> bool:
             if send is None:
                 return False
             try:
-                return release(store, item, send, by=BY, reason=reason).state is not State.HELD
+                return release(store, item, send, by=BY, reason=reason, by_person=False).state is not State.HELD
             except WrongState:
                 raise
             except StoreError:  # its bytes are damaged: one bad body must not stop the others' fates

@@ -27,7 +27,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision that this code reads and writes; the newest of `quarantine/migrations`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -141,4 +141,17 @@ positions = Table(
     Column("kept_at", Moment, nullable=False),
     Column("item_id", String(16), nullable=False),
     comment="where each reviewer stopped",
+)
+
+correspondents = Table(
+    "correspondents",
+    metadata,
+    Column("local", LargeBinary, primary_key=True),
+    Column("outside", LargeBinary, primary_key=True),
+    Column("bond", String(8), primary_key=True),
+    Column("domain", LargeBinary, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Index(None, "last_at"),
+    comment="who writes to whom, as keyed hashes of addresses and of the outside address's domain",
 )

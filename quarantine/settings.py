@@ -121,6 +121,14 @@ class StoreSettings(BaseModel):
     sample_most: int = Field(
         default=200, ge=1, description="samples in 24 hours at most; then none are drawn (counted: sample-capped)"
     )
+    correspondents_days: int = Field(
+        default=180, ge=0, le=3650,
+        description="days for which keyed hashes of who writes to whom are kept after their last mail, so that known "
+        "senders and first contacts are told apart; 0: nothing is learnt",
+    )  # fmt: skip
+    correspondents_most: int = Field(
+        default=50_000, ge=1, le=1_000_000, description="pairs of addresses at most; then the oldest are forgotten"
+    )
     retention: RetentionSettings = Field(
         default_factory=RetentionSettings, description="how long mail is kept, by state"
     )

@@ -4,6 +4,8 @@ One `Store` belongs to one thread of one process and is opened after any fork; a
 one on the same database.
 """
 
+import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ __all__ = ["Clock", "Kept", "Store", "StoreError", "StoreFull", "Ticket", "drop_
 Clock = Callable[[], datetime]
 ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # without i, l, o, u: read aloud and typed without mistakes
 ID_LENGTH = 12
+HASH = 16  # octets of a keyed hash
 SAMPLING_SPAN = timedelta(days=1)
 """The time over which `sample_most` counts."""
 
@@ -67,6 +70,7 @@ class Store:
         self.clock = clock
         self.engine = engine
         self._key = key
+        self._hash_key = hmac.digest(key, b"gatepost correspondents", hashlib.sha256)
         self._ids = ids
         self._entropy = entropy
 
@@ -110,6 +114,10 @@ class Store:
     def vault(self, message: str, salt: bytes) -> Vault:
         """Return what seals and opens one message."""
         return Vault(self._key, salt, message, self._entropy)
+
+    def hashed(self, name: str) -> bytes:
+        """Return the keyed hash of an address or domain; without the key file nobody can make or test one."""
+        return hmac.digest(self._hash_key, name.encode("utf-8", "surrogateescape"), hashlib.sha256)[:HASH]
 
     def keep(self, mail: Mail, kept: Sequence[Kept], *, pending: bool, listener: str = "") -> Ticket:
         """Write a message and its kept recipients; durable when it returns.

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from gatepost.commands.options import gateway_config
-from gatepost.commands.quarantine_act import delete, label, reject, release
+from gatepost.commands.quarantine_act import delete, forget_correspondent, label, reject, release
 from gatepost.commands.quarantine_look import list_items, show, show_stats
 from gatepost.commands.quarantine_review import review
 
@@ -30,5 +30,5 @@ def command(config: Path | None) -> None:  # the commands look for it in their p
     """
 
 
-for _sub in (list_items, show, review, release, reject, delete, label, show_stats):
+for _sub in (list_items, show, review, release, reject, delete, label, show_stats, forget_correspondent):
     command.add_command(_sub)

@@ -10,7 +10,7 @@ from gatepost.commands.quarantine_common import one_of, opened, stated
 from milter.release_port import sender
 from model.labels import Label
 from model.safe_text import safe
-from quarantine import moves
+from quarantine import correspondents, moves
 from quarantine.errors import StoreError
 from quarantine.item import Action, State
 from quarantine.release import Outcome, settle, stuck_help
@@ -122,6 +122,23 @@ def label(verdict: str, items: tuple[str, ...], reason: str, config: Path | None
             return verdict
 
         _each_found(store, items, labelled)
+
+
+@click.command(name="forget-correspondent", short_help="forget that somebody is known here")
+@click.argument("names", nargs=-1, required=True, metavar="ADDRESS|DOMAIN...")
+@gateway_config
+def forget_correspondent(names: tuple[str, ...], config: Path | None) -> None:
+    """Forget each ADDRESS, of here or of outside, or every address of an outside DOMAIN.
+
+    Running gateways follow within a minute or so. Later mail makes them known again.
+    """
+    with opened(config) as (store, _):
+
+        def forgotten(name: str) -> tuple[bool, str]:
+            pairs = correspondents.forget(store, name)
+            return True, f"{safe(name)}: {pairs} {'pair' if pairs == 1 else 'pairs'} forgotten"
+
+        _each(names, forgotten)
 
 
 def _each_found(store: Store, items: tuple[str, ...], act: Callable[[str], str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from byte_sink import ByteSink
 from sqlalchemy import select
 
+from milter.acquaintance import Learner
 from milter.gateway import Gateway
 from milter.lane import Patience
 from milter.next_hop import Timeouts
@@ -229,6 +230,7 @@ def rig(
     timeouts: Timeouts | None = None,
     patience: Patience | None = None,
     by_settings: bool = False,
+    learner: Learner | None = None,
     **listener: Any,
 ) -> Iterator[Rig]:
     """Run a gateway with one listener until the block ends. `hop` overrides the sink's address.
@@ -282,6 +284,7 @@ def rig(
         decide=verdicts,
         timeouts=timeouts or (None if by_settings else Timeouts(2, 3, 3, 5)),
         patience=patience,
+        learner=learner,
     )
 
     async def listen() -> asyncio.Server:

@@ -36,8 +36,8 @@ class _Mode:
             raise click.UsageError("--label needs the ID of at least one message")
         if self.accept and (at_least is None or not agreement):
             raise click.UsageError(
-                "--accept-drafts needs --min-confidence and --agreement-with-model: what a teacher alone says becomes "
-                "a label only when a person accepts it"
+                "--accept-drafts needs --min-confidence and --agreement-with-model: what a teacher alone says "
+                "becomes a label only when a person accepts it"
             )
         if not self.accept and (at_least is not None or agreement):
             raise click.UsageError("--min-confidence and --agreement-with-model belong to --accept-drafts")

@@ -27,7 +27,7 @@ from training.teacher.asking import Asker, Became, Drafted, Surroundings
 from training.teacher.drafting import Estimate, author, draft, estimate, waiting
 from training.teacher.endpoint import Endpoint, endpoint
 from training.teacher.errors import TeacherError
-from training.teacher.ledger import Ledger, lines
+from training.teacher.ledger import Damaged, Ledger, lines
 from training.teacher.view import Viewer
 
 _INTERRUPTED = 130
@@ -102,9 +102,8 @@ def _summary(counts: Counter[Became], total: int) -> str:
 
 def _data(entry: Entry, done: Drafted) -> dict[str, object]:
     answer = done.answer
-    return {"digest": entry.digest, "became": done.became.name.lower(),
-            "label": str(answer.label) if answer else None, "confidence": answer.confidence if answer else None, "reason": answer.reason if answer else None,
-            "why": done.why}  # fmt: skip
+    said = answer.model_dump(mode="json") if answer else dict.fromkeys(("label", "confidence", "reason"))
+    return {"digest": entry.digest, "became": done.became.name.lower(), **said, "why": done.why}
 
 
 def _tell_estimate(expected: Estimate, settings: Settings, to: Endpoint) -> None:
@@ -170,5 +169,5 @@ def _plain_errors() -> Iterator[None]:
         raise click.ClickException(safe(str(error))) from None
     except StoreError:
         raise  # the data store's own errors are told by who opened it
-    except (OSError, sqlite3.Error, ValueError, LookupError, TypeError) as error:
+    except (OSError, sqlite3.Error, Damaged) as error:
         raise click.ClickException(safe(f"the teacher's log or answers: {error}")) from None

@@ -20,11 +20,16 @@ from training.teacher.answer import Answer
 LOG = "teacher.jsonl"
 ANSWERS = "teacher.db"
 _LOCK = "teacher.lock"
+_KEYS = frozenset({"at", "digest", "url", "headers", "request"})
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, digest TEXT NOT NULL, model TEXT NOT NULL, "
     "answer TEXT NOT NULL, seconds REAL NOT NULL)"
 )
 _INDEX = "CREATE INDEX IF NOT EXISTS answers_digest ON answers (digest)"
+
+
+class Damaged(Exception):
+    """The log is not what was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ class Ledger:
 
 
 def lines(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield every request of the log, oldest first. Raises OSError, or ValueError that names a damaged line."""
+    """Yield every request of the log, oldest first. Raises OSError, or Damaged that names the line."""
     path = folder / LOG
     if not path.exists():
         return
@@ -101,7 +106,9 @@ def lines(folder: Path) -> Iterator[dict[str, Any]]:
             try:
                 found = json.loads(line)
             except ValueError:
-                raise ValueError(f"{path}: line {number} is damaged") from None
+                found = None
+            if not isinstance(found, dict) or not found.keys() >= _KEYS:
+                raise Damaged(f"{path}: line {number} is damaged")
             yield found
 
 

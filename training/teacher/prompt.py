@@ -54,18 +54,19 @@ _SHOWN_BACK = 2_000
 
 _SPEAKS_TO_MODELS = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b[^.\n]{0,40}\b(?:instruction|prompt|rule|direction)s?\b"
-    r"|\b(?:classif\w+|label|mark|rate|categori[sz]e|treat)\b[^.\n]{0,30}\b(?:as|:)\s*[\"'`*]{0,3}"
+    r"|\b(?:classif\w{1,8}|label|mark|rate|categori[sz]e|treat)\b[^.\n]{0,30}\b(?:as|:)\s*[\"'`*]{0,3}"
     r"(?:ham|legitimate|not[ -]spam|safe|benign)\b"
     r"|\"?label\"?\s*[:=]\s*\"?(?:ham|legitimate|safe)\b"
-    r"|\b(?:system|developer)\s+(?:prompt|message|override|note)\b"
+    r"|\b(?:system|developer)\s+(?:prompt|override)\b"
+    r"|\b(?:answer|respond|output|return)\b[^.\n]{0,30}\b(?:ham|legitimate|not[ -]spam|benign)\b"
     r"|<\|?(?:im_start|im_end|system|assistant|end_of_turn|start_header_id|eot_id)\b|\[/?INST\]"
-    r"|\b(?:as|you are) an? (?:ai|language model|assistant|classifier|spam filter)\b"
+    r"|\b(?:as|you are) an? (?:ai|(?:large |helpful |spam )?(?:language model|ai assistant|classifier|filter))\b"
     r"|\b(?:note|message|attention|instructions?)\b[^.\n]{0,12}\b(?:to|for)\b[^.\n]{0,12}"
     r"\b(?:ai|llms?|language models?|classifiers?|assistants?|filters?)\b"
-    r"|(?:ignorier|vergiss|missacht)\w*[^.\n]{0,40}(?:anweisung|vorgabe|regel)"
-    r"|(?:ignor|oubli)\w*[^.\n]{0,40}(?:instruction|consigne|règle)"
-    r"|(?:ignor|olvid)\w*[^.\n]{0,40}(?:instruccion|regla)"
-    r"|忽略.{0,12}(?:指令|指示|说明)|игнорир\w*[^.\n]{0,40}(?:инструкц|указан)",
+    r"|(?:ignorier|vergiss|missacht)\w{0,12}[^.\n]{0,40}(?:anweisung|vorgabe|regel)"
+    r"|(?:ignor|oubli)\w{0,12}[^.\n]{0,40}(?:instruction|consigne|règle)"
+    r"|(?:ignor|olvid)\w{0,12}[^.\n]{0,40}(?:instruccion|regla)"
+    r"|忽略.{0,12}(?:指令|指示|说明)|игнорир\w{0,12}[^.\n]{0,40}(?:инструкц|указан)",
     re.IGNORECASE,
 )
 

@@ -16,24 +16,29 @@ from model.normalise import clean
 
 _URL = re.compile(r"\b(?:https?|ftp)://[^\s<>\"']{1,2000}|\bwww\.[^\s<>\"']{1,2000}", re.IGNORECASE)
 _MAILTO = re.compile(r"\bmailto:[^\s<>\"']{1,2000}", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?<![\w.+%=-])[\w.+%=-]{1,64}+@[\w-]++(?:\.[\w-]++)*+")
+_ADDRESS = re.compile(r"[\w.+%=-]{1,64}+@[\w-]++(?:\.[\w-]++)*+")
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
-_RUN = re.compile(r"(?<![\d])\+?\(?\d(?:[ ()/.\u2013-]{0,3}\d){5,40}(?!\d)")
+_RUN = re.compile(r"(?<!\d)\+?\(?\d(?:[ ()/.\u2013-]{0,3}\d){5,}+")
 _DATE = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2(?:\d{4}|\d\d)")
 _DATE_TIME = re.compile(r"(?:\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{4})[ -]{1,3}\d{1,2}(?:\.\d\d)?")
 _AMOUNT = re.compile(r"\d{1,3}(?:\.\d{3})+|\d{1,3}(?: \d{3})+(?:\.\d\d)?|\d{1,6}\.\d\d?")
 _MONEY_NEAR = re.compile(
     r"(?:[$€£¥₹₽]|\b(?:usd|eur|gbp|chf|euros?|dollars?|pounds?|cny|rmb|inr|jpy|million|mio))\.?", re.IGNORECASE
 )
-_CODE = re.compile(r"(?<![\w/])(?=[A-Za-z0-9_+=-]*\d)(?=[A-Za-z0-9_+=-]*[A-Za-z])[A-Za-z0-9_+=-]{20,}(?![\w])")
+_CODE = re.compile(
+    r"(?<![\w/+-])(?=[a-z_+-]{0,60}\d)(?=[0-9_+-]{0,60}[a-z])[a-z0-9_+-]{20,}+={0,2}(?!\w)", re.ASCII | re.IGNORECASE
+)
 _PATH_CODE = re.compile(r"[A-Za-z0-9_+=~.%-]{16,}")
+_IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 _WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")
 _SALUTATION = re.compile(
     r"^[ \t>]*(?:dear|hi|hello|hey|hallo|moin|liebe[rs]?|sehr geehrte[rs]?|guten (?:tag|morgen|abend)|good "
     r"(?:morning|afternoon|evening|day)|greetings|bonjour|bonsoir|cher|chère|salut|hola|estimad[oa]|querid[oa]|"
     r"buenos días|ciao|gentile|egregi[oa]|buongiorno|car[oa]|spettabile|beste|geachte|olá|prezad[oa]|car[oa]|"
     r"drog[ai]|szanown[aiy]|witaj|здравствуйте|привет|уважаем(?:ый|ая)|добрый день|hej|kære|kära|hei|sayın|merhaba|"
-    r"ahoj|dobrý den|vážen[ýá])[ \t,]{1,3}([^\n,;:!.?]{2,60}?)[ \t]*(?:[,;:!.?–-]|$)",
+    r"ahoj|dobrý den|vážen[ýá])[ \t,]{1,3}"
+    r"(?:(?:herrn?|frau|mrs?|ms|miss|dr|prof|m|mme|sra?|mag|ing|dipl)\b\.?[ \t-]{1,2}){0,4}"
+    r"([^\n,;:!.?]{2,60}?)[ \t]*(?:[,;:!.?–-]|$)",
     re.IGNORECASE | re.MULTILINE,
 )
 _CJK_SALUTATION = re.compile(
@@ -73,9 +78,7 @@ class Redactor:
             re.IGNORECASE,
         ) if ordered else None  # fmt: skip
         names = sorted(_names(extracted), key=lambda name: (-len(name), name))[:_MOST_NAMES]
-        self._names = re.compile(
-            r"(?<![^\W_])(?:" + "|".join(map(re.escape, names)) + r")(?![^\W_])", re.IGNORECASE
-        ) if names else None  # fmt: skip
+        self._names = re.compile("|".join(map(_as_word, names)), re.IGNORECASE) if names else None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -95,18 +98,19 @@ class Redactor:
 
     def url(self, url: str) -> str:
         """Return where a link leads: scheme, host and path. Account, query and fragment carry who is addressed."""
-        trail = re.search(r"[).,;:!?\]]*\Z", url)
-        end = trail[0] if trail else ""
+        bare = url.rstrip(").,;:!?")
+        url, end = bare, url[len(bare) :]
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             host, port = parts.hostname or "", parts.port
         except ValueError:
             return "<LINK>"
-        path = unquote(parts.path).rstrip(").,;:!?]")
+        path = unquote(parts.path)
         path = _PATH_CODE.sub(self._path_code, self._plain(path))
         rest = "?…" if parts.query else ""
         place = self.host(host) + (f":{port}" if port else "")
-        return f"{parts.scheme.lower()}://{place}{path if path != '/' else ''}{rest}{'' if rest else end}"
+        scheme = f"{parts.scheme.lower()}://" if "://" in url else ""
+        return f"{scheme}{place}{path if path != '/' else ''}{rest}{'' if rest else end}"
 
     def host(self, host: str) -> str:
         """Return a domain; one of the house's own by its placeholder."""
@@ -125,7 +129,7 @@ class Redactor:
 
     def _number(self, match: re.Match[str]) -> str:
         written = match[0]
-        digits = "".join(char for char in written if char.isdigit())
+        digits = "".join(str(int(char)) for char in written if char.isdecimal())
         if _DATE.fullmatch(written) or _DATE_TIME.fullmatch(written):
             return written
         if _AMOUNT.fullmatch(written) and self._is_amount(match):
@@ -174,6 +178,11 @@ def _names(extracted: Extracted) -> set[str]:
     texts += [match[1] for match in _CJK_SALUTATION.finditer(body[:20_000])]
     words = (word.casefold() for text in texts for word in _WORD.findall(clean(text)))
     return {word for word in words if word not in _NOBODY and (len(word) >= _SHORTEST_NAME or not word.isascii())}
+
+
+def _as_word(name: str) -> str:
+    """Return a pattern for a name that is a word of its own; Chinese and Japanese do not part words."""
+    return re.escape(name) if _IDEOGRAPH.search(name) else rf"(?<![^\W_]){re.escape(name)}(?![^\W_])"
 
 
 def _spaced(match: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from model.domains import DomainLists
 from model.extracted import Address, Extracted
 from model.facts import facts
 from model.mail import RawMessage
-from model.normalise import normalise
+from model.normalise import clean, normalise
 from training.reading import COLLECTION, TIMEOUT, envelope_of
 from training.teacher.prompt import speaks_to_models
 from training.teacher.redact import Redactor
@@ -74,7 +74,7 @@ def view_of(extracted: Extracted, signs: Iterable[str], own: Iterable[str], list
     }
     names = (one.display for one in extracted.from_)
     spoken = "\n".join([extracted.subject, extracted.text, extracted.hidden_text, *names])
-    return View({name: value for name, value in data.items() if value}, to.counts, speaks_to_models(spoken))
+    return View({name: value for name, value in data.items() if value}, to.counts, speaks_to_models(clean(spoken)))
 
 
 def _sender(to: Redactor, one: Address) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """`gatepost quarantine release`, `reject`, `delete` and `label`: what a person decides."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from gatepost.commands.options import gateway_config
-from gatepost.commands.quarantine_common import one_of, opened, stated
+from gatepost.commands.quarantine_bulk import Bulk, chosen, send_all, show
+from gatepost.commands.quarantine_common import When, one_of, opened, stated
 from milter.release_port import sender
 from model.labels import Label
 from model.safe_text import safe
@@ -23,21 +25,35 @@ _ids = click.argument("items", nargs=-1, required=True, metavar="ITEM...")
 
 
 @click.command(short_help="send items on, byte for byte")
-@_ids
+@click.argument("items", nargs=-1, metavar="ITEM...")
 @click.option("--to", default="", help="Send it to this address instead; needs --reason.")
 @click.option("--reason", default="", help="Why; it stays on record.")
 @click.option("--resume", is_flag=True, help="Send again what was left in the middle of a release.")
 @click.option("--mark-released", is_flag=True, help="What was left in the middle was sent, its port's log says.")
 @click.option("--mark-unsent", is_flag=True, help="What was left in the middle was not sent: put it back.")
+@click.option("--model", default="", help="Instead of items: what this version of the model kept by its score.")
+@click.option("--since", type=When(), help="With --model: kept at or after this: 3d, 2026-11-23 or 2026-11-23T14:30.")
+@click.option("--dry-run", is_flag=True, help="With --model: list what would be released, and send nothing.")
+@click.option("--yes", is_flag=True, help="With --model: do not ask.")
 @gateway_config
 def release(
-    items: tuple[str, ...], to: str, reason: str, resume: bool, mark_released: bool, mark_unsent: bool,
-    config: Path | None,
+    *, items: tuple[str, ...], to: str, reason: str, resume: bool, mark_released: bool, mark_unsent: bool,
+    model: str, since: datetime | None, dry_run: bool, yes: bool, config: Path | None,
 ) -> None:  # fmt: skip
     """Send each ITEM on to its recipient: the exact bytes, with one header in front, screened by nobody.
 
-    Exit code 1 if any of them was not released.
+    With --model and --since, every inbound item that this version kept by its score alone and nobody has decided on
+    or called bad. Exit code 1 if any of them was not released.
     """
+    if model or since or dry_run or yes:
+        if items or to or resume or mark_released or mark_unsent:
+            raise click.UsageError("--model chooses the items itself: give only --since, --reason, --dry-run, --yes")
+        if not model or since is None:
+            raise click.UsageError("a release by version needs both --model and --since")
+        _release_bulk(Bulk(model, since), reason, dry_run=dry_run, yes=yes, config=config)
+        return
+    if not items:
+        raise click.UsageError("name the items, or give --model and --since")
     if to and not reason.strip():
         raise click.UsageError("--to needs --reason: it stays on record why somebody else got the mail")
     if to and ("@" not in to or any(c.isspace() or c in "<>\0" for c in to)):
@@ -56,6 +72,25 @@ def release(
 
         wanted = (State.RELEASED,) if not mark_unsent else tuple(State)
         _each(items, lambda item: _told(one(item), wanted))
+
+
+def _release_bulk(bulk: Bulk, reason: str, *, dry_run: bool, yes: bool, config: Path | None) -> None:
+    if not (dry_run or reason.strip()):
+        raise click.UsageError("--model needs --reason: it stays on record with every item")
+    by = reviewer()
+    with opened(config) as (store, settings):
+        found = list(chosen(store, bulk))
+        if dry_run:
+            show(found)
+            return
+        if not found:
+            click.echo("Nothing fits.")
+            return
+        if not yes:
+            many = f"{len(found)} {'item' if len(found) == 1 else 'items'}"
+            click.confirm(f"Release {many} kept by model {safe(bulk.model)}?", abort=True)
+        if not send_all(store, found, sender(settings), by=by, reason=reason):
+            raise click.exceptions.Exit(1)
 
 
 def _told(outcome: Outcome, wanted: tuple[State, ...]) -> tuple[bool, str]:

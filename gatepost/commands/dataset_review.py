@@ -80,6 +80,7 @@ def review(suspects: bool, second: bool, cache: Path, config: Path | None, folde
     with opened(config, folder) as store, reading(config, cache) as (reader, scorer):
         me = reviewer()
         queue, reasons = _queue(store, reader, scorer, me, "suspects" if suspects else "second" if second else "")
+        tell("")
         code = 0
         with Extractor(Limits()) as extractor:
             desk = Desk(store, queue, extractor, me, reasons)
@@ -101,7 +102,7 @@ def _queue(
     from training.triage.pile import one_each, part, read
     from training.triage.queue import Queue, drafts_of, second, undecided
     from training.triage.settings import TriageSettings
-    from training.triage.suspects import suspects
+    from training.triage.suspects import settled, suspects
 
     settings = TriageSettings()
     history, entries = store.history(), store.entries()
@@ -111,7 +112,7 @@ def _queue(
     known = read(store, labelled, reader, scorer, scored=mode == "suspects", tell=tell)
     if mode == "suspects":
         try:
-            found = suspects(known, settings)
+            found = suspects(known, settings, settled(history))
         except ValueError:
             raise DataStoreError("too little is labelled to suspect anything; see: dataset suspects") from None
         where = {e.digest: n for n, e in enumerate(known.entries)}
@@ -177,9 +178,13 @@ class Desk:
                 self.note = "there is no label of this sitting to undo" if key == "u" else "no such key; ? for help"
 
     def _label(self, asked: "Asked", label: Label) -> bool:
+        from training.triage.suspects import SETTLED
+
         digest = asked.entry.digest
+        suspected = digest in self.reasons
         try:
-            give(self.store, {digest: str(label)}, source=LabelSource.REVIEW, by=self.by)
+            give(self.store, {digest: str(label)}, source=LabelSource.REVIEW, by=self.by,
+                 reason=SETTLED if suspected else "", again=suspected)  # fmt: skip
         except StoreError as error:
             self.note = safe(str(error))
             return False

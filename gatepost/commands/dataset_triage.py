@@ -59,9 +59,9 @@ def reading(config: Path | None, cache: Path) -> Iterator[tuple["Reader", "Score
 
 
 def tell(line: str) -> None:
-    """Say how far it is, to a person at a terminal only."""
+    """Say how far it is, to a person at a terminal only, over what was said before; "" clears it."""
     if sys.stderr.isatty():
-        click.echo(f"\r{line}", nl=False, err=True)
+        click.echo(f"\r\x1b[K{line}", nl=False, err=True)
 
 
 def shown(subject: str) -> str:
@@ -90,18 +90,20 @@ def suspects(cache: Path, as_json: bool, config: Path | None, folder: Path | Non
         from training.store.errors import DataStoreError
         from training.triage.pile import one_each, read
         from training.triage.settings import TriageSettings
+        from training.triage.suspects import settled
         from training.triage.suspects import suspects as suspected
 
         settings = TriageSettings()
         labelled = one_each(store.entries(Filter(labelled=True)), settings.most_labelled, sides=True)
         pile = read(store, labelled, reader, scorer, scored=True, tell=tell)
         try:
-            found = suspected(pile, settings)
+            found = suspected(pile, settings, settled(store.history()))
         except ValueError:
             raise DataStoreError(
                 f"too little is labelled to suspect anything: expected {settings.linear.fewest} campaigns of ham or "
                 "more, and as many of bad mail, all inbound"
             ) from None
+    tell("")
     if as_json:
         for one in found:
             click.echo(json.dumps(_data(one)))

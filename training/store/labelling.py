@@ -25,11 +25,12 @@ def give(
     reason: str = "",
     at: datetime | None = None,
     confidence: float | None = None,
+    again: bool = False,
 ) -> int:
     """Label messages by digest in one transaction, with "" to take a label back; return how many lines were added.
 
-    Who says again what they said last adds nothing. `reason` of a rule is the rule itself. Raises DataStoreError, and
-    then no label was given.
+    Who says again what they said last adds nothing, unless `again`: they looked anew. `reason` of a rule is the rule
+    itself. Raises DataStoreError, and then no label was given.
     """
     for label in set(given.values()):
         _checked(label, source, by, reason)
@@ -40,7 +41,7 @@ def give(
             change(connection, entry, given[digest], source=source, by=by, reason=reason, at=moment,
                    confidence=confidence)
             for digest, entry in entries_of.items()
-            if not _says_so(connection, entry, given[digest], source, by)
+            if again or not _says_so(connection, entry, given[digest], source, by)
         )  # fmt: skip
 
 

@@ -1,16 +1,20 @@
 """Labels that look wrong, each with its reason: confident learning over this site's words and the model's score."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from training.store.entry import Entry
+from training.store.entry import Entry, LabelChange, LabelSource
 from training.triage.linear import out_of_fold, with_score
 from training.triage.mislabels import suspicions
 from training.triage.neighbours import nearest
 from training.triage.pile import Pile
 from training.triage.queue import Neighbour
 from training.triage.settings import TriageSettings
+
+SETTLED = "looked wrong, and was looked at again"
+"""Reason of a label that somebody gave knowing that the one before was suspected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,20 @@ class Suspect:
         )
 
 
-def suspects(pile: Pile, settings: TriageSettings) -> list[Suspect]:
-    """Return the suspected labels of a scored pile, the surest first. Raises ValueError if too little is labelled."""
+def settled(history: Iterable[LabelChange]) -> set[str]:
+    """Return the messages whose newest label settled a suspicion: to ask again would change nothing."""
+    newest = {h.digest: h for h in sorted(history, key=lambda h: h.at) if h.source is not LabelSource.DRAFT}
+    return {digest for digest, line in newest.items() if line.reason == SETTLED and line.after}
+
+
+def suspects(pile: Pile, settings: TriageSettings, without: Collection[str] = ()) -> list[Suspect]:
+    """Return the suspected labels of a scored pile, the surest first, but not those of the messages in `without`.
+
+    Raises ValueError if too little is labelled.
+    """
     table = with_score(pile.words, np.array(pile.scores), settings.linear)
     p = out_of_fold(table, pile.bad, pile.groups, settings.linear)
-    found = suspicions(p, pile.bad)
+    found = [s for s in suspicions(p, pile.bad) if pile.entries[s.at].digest not in without]
     near = nearest(pile.words[[s.at for s in found]], pile.words, 4 * settings.neighbours) if found else []
     return [
         Suspect(

@@ -1,7 +1,9 @@
 """`gatepost dataset forget`: a sender, a message or a reviewer, through to the models that learnt from them."""
 
 import json
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -13,11 +15,13 @@ from model.bundle import DEFAULT
 from model.safe_text import safe
 from quarantine.reviewer import reviewer
 from training.settings import DEFAULT_CACHE
+from training.store.adding import is_forgotten
 from training.store.forget import Forgotten, Subject, lift
 from training.store.forget import forget as forget_subject
 from training.store.proof import models_with, verify
 from training.store.store import DataStore
 from training.teacher.ledger import forget as forget_sent
+from training.teacher.ledger import remembered
 
 _SHOWN = 20
 
@@ -79,7 +83,18 @@ def _forget(store: DataStore, subject: Subject, cache: Path) -> Forgotten:
     def sent(digests: Sequence[str]) -> int:
         return forget_sent(store.settings.path, digests)
 
-    return forget_subject(store, subject, by=reviewer(), cache=cache, others=[vectors, sent])
+    done = forget_subject(store, subject, by=reviewer(), cache=cache, others=[vectors, sent])
+    with _plain_errors():
+        sent(done.digests)  # a teacher may have been asked in between
+    return done
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise click.ClickException(f"what a teacher was sent could not be looked through: {error}") from None
 
 
 def _whole(store: DataStore, digest: str, *, exact: bool) -> str:
@@ -132,6 +147,10 @@ def _data(done: Forgotten, models: list[Path], *, dry_run: bool) -> dict[str, ob
 
 def _prove(store: DataStore, subject: Subject, cache: Path, *, as_json: bool) -> None:
     left = verify(store, subject, cache)
+    with _plain_errors(), store.reading() as connection:
+        known = sorted(remembered(store.settings.path))
+        left += [f"message {digest} is in what a teacher was sent" for digest in known
+                 if is_forgotten(connection, store, digest, "", "")]  # fmt: skip
     if as_json:
         click.echo(json.dumps({"gone": not left, "left": left}))
     for line in left if not as_json else ():
@@ -139,4 +158,5 @@ def _prove(store: DataStore, subject: Subject, cache: Path, *, as_json: bool) ->
     if left:
         raise click.exceptions.Exit(1)
     if not as_json:
-        click.echo("nothing of it is left in the data store, in the bytes of its files, or in the reading cache")
+        click.echo("nothing of it is left in the data store, in the bytes of its files, in the reading cache, or in what "
+                   "a teacher was sent")  # fmt: skip

@@ -18,7 +18,7 @@ from teacher_server import GOOD, fails, says, silent, teacher
 from gatepost.cli import main
 from training.store.entry import Filter, LabelSource
 from training.store.labelling import give
-from training.teacher.ledger import ANSWERS, LOG
+from training.teacher.ledger import ANSWERS, LOG, Ledger
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -209,9 +209,29 @@ class TestTheLog:
             assert one.digest.encode() in octets
         assert b"evil.example" not in (store.settings.path / LOG).read_bytes()
 
-    def test_damaged_is_said(self, run, store):
-        (store.settings.path / LOG).write_text("{\n")
-        assert f"{LOG}: line 1 is damaged" in run("--show-log", code=1).stderr
+        def verify(code):
+            proof = CliRunner().invoke(main, ["dataset", "--store", str(store.settings.path), "forget", "--sender",
+                                              "evil.example", "--verify", "--cache",
+                                              str(store.settings.path / "cache")], catch_exceptions=False)  # fmt: skip
+            assert proof.exit_code == code, proof.output
+            return proof.output
+
+        verify(0)
+        with Ledger(store.settings.path) as ledger:
+            ledger.remember("key", two.digest, "tutor", None, 1.0)
+        assert f"message {two.digest} is in what a teacher was sent" in verify(1)
+
+    def test_half_a_line_costs_no_other_and_is_said(self, run, store):
+        put(store, numbered(1), numbered(2))
+        with teacher() as server:
+            run("--teacher", "--yes", "--limit", 1, url=server.url)
+            with (store.settings.path / LOG).open("ab") as log:
+                log.write(b'{"at": "2026-0')
+            run("--teacher", "--yes", url=server.url)
+
+        done = run("--show-log", "--json", code=1)
+        assert len(done.stdout.splitlines()) == 2
+        assert f"{LOG}: no request can be read from line 2" in done.stderr
 
 
 class TestTheRule:

@@ -51,6 +51,7 @@ def redact(text, **more):
     # what stays
     ("on 2026-11-24 and 24.11.2026 at 10:30", "on 2026-11-24 and 24.11.2026 at 10:30"),
     ("USD 10.500.000 and 1.234.567,89", "USD 10.500.000 and 1.234.567,89"),
+    ("\u00a9 2011-2023 and 2019/2020", "\u00a9 2011-2023 and 2019/2020"),
     ("$4 500 000", "$4 500 000"),
     ("1 2 3 4 5 6 7 8", "1 2 3 4 5 6 7 8"),
     ("99 % off, 24/7, 12345", "99 % off, 24/7, 12345"),
@@ -83,6 +84,7 @@ def test_links_lead_where_they_lead_and_no_further(text, seen):
     ("Bonjour Éloïse,\nÉloïse, merci", "Bonjour <NAME 1>,\n<NAME 1>, merci"),
     ("Здравствуйте, Анна!\nАнна", "Здравствуйте, <NAME 1>!\n<NAME 1>"),
     ("尊敬的王小明先生：您好", "尊敬的<NAME 1>先生:您好"),
+    ("Welcome to Lume, Alex.\nAlex, here you are", "Welcome to Lume, <NAME 1>.\n<NAME 1>, here you are"),
     ("Dear Customer,\nDear Sir or Madam,", "Dear Customer,\nDear Sir or Madam,"),
     ("Hello team,\nthe team", "Hello team,\nthe team"),
 ])  # fmt: skip
@@ -102,8 +104,10 @@ def test_a_provider_for_everybody_is_no_house_of_ours():
 
 
 def test_a_list_is_no_recipient():
-    to = (Address("Kernel Hackers", "kernel@lists.example"),)
-    assert redact("Kernel of lists.example", to=to, headers={"list-id": "<kernel>"}) == "Kernel of lists.example"
+    to = (Address("Kernel Hackers", "kernel@lists.example"), Address("", "pengms1@corp.example"))
+    text = "Kernel of lists.example, pengms1 of corp.example"
+    assert redact(text, to=to, headers={"list-id": "Hackers <kernel.lists.example>"}) == (
+        "Kernel of lists.example, <NAME 1> of <OWN DOMAIN 1>")
 
 
 def test_role_accounts_are_no_names():

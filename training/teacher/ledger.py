@@ -64,11 +64,13 @@ class Ledger:
         line = json.dumps({"at": at.isoformat(), "digest": digest, "url": url, "headers": dict(headers),
                            "request": request.decode()}, ensure_ascii=False)  # fmt: skip
         with _locked(self.folder):
-            fd = os.open(self.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(fd, "ab") as file:
-                size = file.tell()
+            fd = os.open(self.folder / LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(fd, "a+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                # what was killed while it wrote left half a line, and never sent it
+                whole = not size or os.pread(fd, 1, size - 1) == b"\n"
                 try:
-                    file.write(line.encode() + b"\n")
+                    file.write((b"" if whole else b"\n") + line.encode() + b"\n")
                     file.flush()
                     os.fsync(file.fileno())
                 except OSError:
@@ -97,19 +99,33 @@ class Ledger:
 
 
 def lines(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield every request of the log, oldest first. Raises OSError, or Damaged that names the line."""
+    """Yield every request of the log, oldest first. Raises OSError, and at the end Damaged if a line is none."""
     path = folder / LOG
     if not path.exists():
         return
+    damaged = []
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            try:
-                found = json.loads(line)
-            except ValueError:
-                found = None
-            if not isinstance(found, dict) or not found.keys() >= _KEYS:
-                raise Damaged(f"{path}: line {number} is damaged")
-            yield found
+            found = _request(line)
+            if found is None:
+                damaged.append(str(number))
+            else:
+                yield found
+    if damaged:
+        raise Damaged(f"{path}: no request can be read from line {', '.join(damaged[:20])}")
+
+
+def remembered(folder: Path) -> set[str]:
+    """Return the digests of all messages in the log and the answers. Raises OSError or sqlite3.Error."""
+    found: set[str] = set()
+    if (path := folder / LOG).exists():
+        with path.open("rb") as file:
+            found = {str(request["digest"]) for line in file if (request := _request(line))}
+    if (path := folder / ANSWERS).exists():
+        with closing(sqlite3.connect(path, timeout=60)) as db:
+            db.execute(_TABLE)
+            found.update(row[0] for row in db.execute("SELECT digest FROM answers"))
+    return found
 
 
 def forget(folder: Path, digests: Sequence[str]) -> int:
@@ -141,7 +157,7 @@ def _forget_lines(folder: Path, gone: set[str]) -> int:
                 os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as after,
             ):
                 for line in before:
-                    if _digest(line) in gone:
+                    if _is_about(line, gone):
                         count += 1
                     else:
                         after.write(line)
@@ -154,11 +170,18 @@ def _forget_lines(folder: Path, gone: set[str]) -> int:
     return count
 
 
-def _digest(line: bytes) -> str:
+def _request(line: bytes) -> dict[str, Any] | None:
     try:
-        return str(json.loads(line)["digest"])
-    except (ValueError, LookupError, TypeError):
-        return ""
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.keys() >= _KEYS else None
+
+
+def _is_about(line: bytes, gone: set[str]) -> bool:
+    """Whether a line is about one of the messages; of a damaged one, whether it names one."""
+    found = _request(line)
+    return found["digest"] in gone if found else any(digest.encode() in line for digest in gone)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote, urlsplit
 
-from model.extracted import Extracted
+from model.extracted import Address, Extracted
 from model.leaks.payment_card import luhn
 from model.normalise import clean
 
@@ -20,6 +20,7 @@ _ADDRESS = re.compile(r"[\w.+%=-]{1,64}+@[\w-]++(?:\.[\w-]++)*+")
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
 _RUN = re.compile(r"(?<!\d)\+?\(?\d(?:[ ()/.\u2013-]{0,3}\d){5,}+")
 _DATE = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2(?:\d{4}|\d\d)")
+_YEARS = re.compile(r"(?:19|20)\d\d ?[-/\u2013 ] ?(?:19|20)\d\d")
 _DATE_TIME = re.compile(r"(?:\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{4})[ -]{1,3}\d{1,2}(?:\.\d\d)?")
 _AMOUNT = re.compile(r"\d{1,3}(?:\.\d{3})+|\d{1,3}(?: \d{3})+(?:\.\d\d)?|\d{1,6}\.\d\d?")
 _MONEY_NEAR = re.compile(
@@ -29,6 +30,12 @@ _CODE = re.compile(
     r"(?<![\w/+-])(?=[a-z_+-]{0,60}\d)(?=[0-9_+-]{0,60}[a-z])[a-z0-9_+-]{20,}+={0,2}(?!\w)", re.ASCII | re.IGNORECASE
 )
 _PATH_CODE = re.compile(r"[A-Za-z0-9_+=~.%-]{16,}")
+_GREETING = re.compile(
+    r"\b(?i:welcome|thank you|thanks|congratulations|willkommen|danke|glückwunsch|bienvenue|merci|félicitations|"
+    r"bienvenid[oa]|gracias|felicidades|benvenut[oa]|grazie|bem-vind[oa]|obrigad[oa]|welkom|bedankt)"
+    r"(?: [\w’'-]{1,20}){0,4}, ([A-ZÀ-ÖØ-ÞА-Я][\w’'-]{1,30})[ \t]*(?:[.!,:]|$)",
+    re.MULTILINE,
+)
 _IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 _WORD = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")
 _SALUTATION = re.compile(
@@ -61,6 +68,7 @@ _NOBODY = frozenset(
 """Words of salutations, titles and role accounts that are nobody's name, and those of the placeholders."""
 _SHORTEST_NAME = 3
 _MOST_NAMES = 40
+_LOOKED_AT = 20_000  # characters of a text in which a salutation is looked for
 
 
 class Redactor:
@@ -70,14 +78,14 @@ class Redactor:
         self._known: dict[tuple[str, str], str] = {}
         self._counts: dict[str, int] = {}
         own = {name.lower().rstrip(".") for name in own_domains}
-        if "list-id" not in extracted.headers:  # the address of a list names no recipient
-            own |= {a.domain for a in extracted.to if "." in a.domain and not free_mail(a.domain)}
+        to = _people(extracted)
+        own |= {one.domain for one in to if "." in one.domain and not free_mail(one.domain)}
         ordered = sorted(own, key=lambda name: (-len(name), name))
         self._own = re.compile(
             r"(?<![\w-])(?:[\w-]{1,63}\.){0,5}(" + "|".join(map(re.escape, ordered)) + r")(?![\w-]|\.\w)",
             re.IGNORECASE,
         ) if ordered else None  # fmt: skip
-        names = sorted(_names(extracted), key=lambda name: (-len(name), name))[:_MOST_NAMES]
+        names = sorted(_names(extracted, to), key=lambda name: (-len(name), name))[:_MOST_NAMES]
         self._names = re.compile("|".join(map(_as_word, names)), re.IGNORECASE) if names else None
 
     @property
@@ -130,7 +138,7 @@ class Redactor:
     def _number(self, match: re.Match[str]) -> str:
         written = match[0]
         digits = "".join(str(int(char)) for char in written if char.isdecimal())
-        if _DATE.fullmatch(written) or _DATE_TIME.fullmatch(written):
+        if _DATE.fullmatch(written) or _YEARS.fullmatch(written) or _DATE_TIME.fullmatch(written):
             return written
         if _AMOUNT.fullmatch(written) and self._is_amount(match):
             return written
@@ -166,24 +174,27 @@ class Redactor:
         return found
 
 
-def _names(extracted: Extracted) -> set[str]:
-    """Return the words that name a recipient: of To, unless it is a list's, and of salutations."""
-    texts: list[str] = []
-    if "list-id" not in extracted.headers:
-        texts = [a.display.rpartition("@")[0] or a.display for a in extracted.to]
-        texts += [re.sub(r"[^\W\d_]*\+.*|[\d._+-]+", _spaced, a.local) for a in extracted.to]
-    body = clean(extracted.text)
-    for match in _SALUTATION.finditer(body[:20_000]):
-        texts.append(match[1])
-    texts += [match[1] for match in _CJK_SALUTATION.finditer(body[:20_000])]
-    words = (word.casefold() for text in texts for word in _WORD.findall(clean(text)))
-    return {word for word in words if word not in _NOBODY and (len(word) >= _SHORTEST_NAME or not word.isascii())}
+def _people(extracted: Extracted) -> list[Address]:
+    """Return the addresses of To but for that of a mailing list (RFC 2919), which names no recipient."""
+    listed = extracted.headers.get("list-id", "").lower()
+    return [one for one in extracted.to if not (listed and one.local and one.local.lower() in listed)]
+
+
+def _names(extracted: Extracted, to: Iterable[Address]) -> set[str]:
+    """Return the words that name a recipient: of To, whole local parts among them, and of salutations."""
+    texts, whole = [], set()
+    for one in to:
+        local = one.local.partition("+")[0]
+        texts += [one.display.rpartition("@")[0] or one.display, re.sub(r"[\d._-]+", " ", local)]
+        whole.add(clean(local).casefold())
+    body = clean(extracted.text)[:_LOOKED_AT]
+    for pattern in (_SALUTATION, _CJK_SALUTATION, _GREETING):
+        texts += [match[1] for match in pattern.finditer(body)]
+    words = {word.casefold() for text in texts for word in _WORD.findall(clean(text))}
+    long = {word for word in words | whole if len(word) >= _SHORTEST_NAME or (word and not word.isascii())}
+    return long - _NOBODY
 
 
 def _as_word(name: str) -> str:
     """Return a pattern for a name that is a word of its own; Chinese and Japanese do not part words."""
     return re.escape(name) if _IDEOGRAPH.search(name) else rf"(?<![^\W_]){re.escape(name)}(?![^\W_])"
-
-
-def _spaced(match: re.Match[str]) -> str:
-    return re.sub(r"[\d._+-]+", " ", match[0])

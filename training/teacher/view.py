@@ -58,7 +58,7 @@ def view_of(extracted: Extracted, signs: Iterable[str], own: Iterable[str], list
     """Redact a message that was taken apart. Pure. `signs` are neutral words for what was found out about it."""
     to = Redactor(extracted, own, lists.free_mail)
     links = dict.fromkeys(to.url(link.href)[:_MOST_SHORT] + _shown(to, link.shown, link.host)
-                          for link in extracted.links[: 4 * _MOST_LINKS])  # fmt: skip
+                          for link in extracted.links[: 4 * _MOST_LINKS] if link.href.strip())  # fmt: skip
     data: dict[str, Any] = {
         "from": [_sender(to, one) for one in extracted.from_[:4]],
         "reply_to": [_sender(to, one) for one in extracted.reply_to[:4]],

@@ -46,9 +46,9 @@ def numbered(number: int, **more: Any) -> bytes:
 
 def lesson(number: int, *, bad: bool) -> bytes:
     """A message of a campaign of its own, in words that all messages of its class have in common."""
-    theirs = "unlock winner lottery claim bitcoin wallet verify password suspended urgent".split()
-    ours = "minutes meeting agenda colleagues thursday draft budget attached regards committee".split()
-    words = " ".join(f"{word} u{number}x{at}" for at, word in enumerate(theirs if bad else ours))
+    theirs = "unlock winner lottery claim bitcoin wallet verify password suspended urgent"
+    ours = "minutes meeting agenda colleagues thursday draft budget attached regards committee"
+    words = " ".join(f"{word} u{number}x{at}" for at, word in enumerate((theirs if bad else ours).split()))
     return letter(words, subject=f"{'Claim' if bad else 'Minutes'} {number}", sender=f"p{number}@s{number}.example")
 
 

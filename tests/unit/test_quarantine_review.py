@@ -1,18 +1,13 @@
 """`gatepost quarantine review` in a real (pseudo) terminal: keys, resuming, Ctrl-C, nothing left half done."""
 
-import fcntl
 import os
-import pty
 import re
-import select
-import struct
 import subprocess
 import sys
-import termios
-import time
 
 import pytest
 from kept_mail import RAW, Clock, Spec, keep, kept, mail, new_store, store_settings, write_config
+from pty_terminal import Terminal
 from release_sink import release_sink
 
 from model.labels import Label
@@ -22,50 +17,9 @@ from quarantine.item import Action, State
 from quarantine.search import get, history
 from quarantine.store import Store, utc_now
 
-ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 
-
-class Terminal:
-    """A child in a pseudo terminal of a given size; `until` waits for a text in what came since the last wait."""
-
-    def __init__(self, folder, *args, columns=80, lines=24, term="xterm"):
-        self.fd, inner = pty.openpty()
-        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.before = termios.tcgetattr(inner)
-        env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-        self.child = subprocess.Popen(
-            [sys.executable, "-c", "from gatepost.cli import main; main()", "quarantine", "review", *args],
-            stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - makes Ctrl-C a signal
-            env={**env, "GATEPOST_CONFIG": str(folder / "config.toml"), "TERM": term},
-        )  # fmt: skip
-        self.inner = inner
-        self.seen = ""
-
-    def until(self, text, seconds=20):
-        end = time.monotonic() + seconds
-        got = ""
-        while text not in got:
-            assert time.monotonic() < end, f"waited for {text!r}, got {got!r}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                got += os.read(self.fd, 65536).decode(errors="replace")
-        self.seen += got
-        return got.rpartition("\x1b[2J\x1b[H")[2]
-
-    def press(self, keys, text):
-        os.write(self.fd, keys.encode())
-        return self.until(text)
-
-    def end(self):
-        code = self.child.wait(20)
-        while select.select([self.fd], [], [], 0.2)[0]:
-            self.seen += os.read(self.fd, 65536).decode()
-        after = termios.tcgetattr(self.inner)
-        os.close(self.inner)
-        os.close(self.fd)
-        assert after == self.before, "the terminal is not as it was"
-        assert self.seen.count(ENTER) == self.seen.count(LEAVE) == 1
-        return code
+def review(folder, *args, **size):
+    return Terminal(folder / "config.toml", "quarantine", "review", *args, **size)
 
 
 @pytest.fixture
@@ -88,7 +42,7 @@ def state(folder, item):
 
 
 def test_a_label_stays_on_the_item_and_an_action_goes_on(tmp_path, items):
-    screen = Terminal(tmp_path)
+    screen = review(tmp_path)
     assert "First" in screen.until("3 waiting")
     assert "First" in screen.press("p", "labelled phishing; it stays quarantined until you act")
     assert "Second" in screen.press("x", f"{items[0]}: rejected")
@@ -105,7 +59,7 @@ def test_a_label_stays_on_the_item_and_an_action_goes_on(tmp_path, items):
     ("key", "label"), [("h", Label.HAM), ("s", Label.SPAM), ("f", Label.FRAUD), ("P", Label.PHISHING)]
 )
 def test_one_key_a_label(tmp_path, items, key, label):
-    screen = Terminal(tmp_path)
+    screen = review(tmp_path)
     screen.until("waiting")
     screen.press(key, f"labelled {label}")
     screen.press("q", "Good.")
@@ -115,32 +69,32 @@ def test_one_key_a_label(tmp_path, items, key, label):
 
 
 def test_it_goes_on_where_it_stopped_and_begins_again_at_the_end(tmp_path, items):
-    first = Terminal(tmp_path)
+    first = review(tmp_path)
     first.until("First")
     first.press("n", "Second")
     first.press("q", "Good.")
     first.end()
 
-    second = Terminal(tmp_path)
+    second = review(tmp_path)
     second.until("Second")
     second.press(" ", "Third")
     second.press("\r", "That was the last one; 3 looked at and undecided. The next review begins again.")
     second.end()
 
-    third = Terminal(tmp_path)
+    third = review(tmp_path)
     third.until("First")
     third.press("nn", "Third")
     third.press("q", "Good.")
     third.end()
 
-    fourth = Terminal(tmp_path, "--restart")
+    fourth = review(tmp_path, "--restart")
     fourth.until("First")
     fourth.press("q", "Good.")
     fourth.end()
 
 
 def test_ctrl_c_stops_with_everything_in_place(tmp_path, items):
-    screen = Terminal(tmp_path)
+    screen = review(tmp_path)
     screen.until("First")
     screen.press("s", "labelled spam")
     screen.press("n", "Second")
@@ -148,14 +102,14 @@ def test_ctrl_c_stops_with_everything_in_place(tmp_path, items):
 
     assert screen.end() == 130
     assert state(tmp_path, items[0]).reviewed is Label.SPAM
-    again = Terminal(tmp_path)
+    again = review(tmp_path)
     again.until("Second")
     again.press("q", "Good.")
     again.end()
 
 
 def test_ctrl_c_at_a_question_does_nothing(tmp_path, items):
-    screen = Terminal(tmp_path)
+    screen = review(tmp_path)
     screen.until("First")
     screen.press("d", "Delete for good?")
     screen.press("\x03", "Stopped.")
@@ -165,7 +119,7 @@ def test_ctrl_c_at_a_question_does_nothing(tmp_path, items):
 
 
 def test_undo_takes_the_last_label_back_and_returns_to_its_item(tmp_path, items):
-    screen = Terminal(tmp_path)
+    screen = review(tmp_path)
     screen.until("First")
     screen.press("s", "labelled spam")
     screen.press("p", "labelled phishing")
@@ -188,7 +142,7 @@ def test_deleting_and_releasing_ask_first(tmp_path, items):
     with release_sink() as (address, sink):
         config = tmp_path / "config.toml"
         config.write_text(config.read_text().replace("127.0.0.1:9", address, 1))
-        screen = Terminal(tmp_path)
+        screen = review(tmp_path)
         screen.until("First")
         screen.press("r", "Release to first@here.example?")
         assert "First" in screen.press("n", "nothing was done")
@@ -204,7 +158,7 @@ def test_deleting_and_releasing_ask_first(tmp_path, items):
 
 
 def test_a_release_that_fails_stays_on_the_item(tmp_path, items):
-    screen = Terminal(tmp_path, columns=120)
+    screen = review(tmp_path, columns=120)
     screen.until("First")
     screen.press("r", "Release to")
     assert "First" in screen.press("y", f"{items[0]}: not released, quarantined (cannot connect")
@@ -213,7 +167,7 @@ def test_a_release_that_fails_stays_on_the_item(tmp_path, items):
 
 
 def test_what_somebody_else_decided_meanwhile_is_said(tmp_path, items):
-    screen = Terminal(tmp_path)
+    screen = review(tmp_path)
     screen.until("First")
     with Store.open(store_settings(tmp_path)) as store:
         moves.reject(store, items[0], by="otto", reason="faster")
@@ -223,7 +177,7 @@ def test_what_somebody_else_decided_meanwhile_is_said(tmp_path, items):
 
 
 def test_help_fits_and_arrow_keys_are_no_commands(tmp_path, items):
-    screen = Terminal(tmp_path)
+    screen = review(tmp_path)
     screen.until("First")
     text = screen.press("?", "Any key goes back.")
     assert max(len(line) for line in text.split("\r\n")) < 80
@@ -241,7 +195,7 @@ def test_the_screen_is_never_overrun_and_never_obeyed(tmp_path, items, columns, 
     evil = "支払い\x1b]52;c;x\x07\x1b[31m\u202e" * 30
     with Store.open(store_settings(tmp_path), clock=lambda: Clock().now) as store:
         keep(store, mail(RAW, "x" * 200 + "@here.example"), subject=evil, text=(evil + "\n") * 99)
-    screen = Terminal(tmp_path, columns=columns, lines=lines)
+    screen = review(tmp_path, columns=columns, lines=lines)
 
     drawn = screen.until(last).split("\r\n")
 
@@ -253,7 +207,7 @@ def test_the_screen_is_never_overrun_and_never_obeyed(tmp_path, items, columns, 
 
 
 def test_filters_narrow_the_queue(tmp_path, items):
-    screen = Terminal(tmp_path, "--state", "held")
+    screen = review(tmp_path, "--state", "held")
     assert "Second" in screen.until("1 waiting")
     screen.press("n", "That was the last one")
     screen.end()
@@ -264,7 +218,7 @@ def test_samples_are_gone_through_apart_and_only_labelled(tmp_path, items):
         one = mail(RAW, "drawn@here.example")
         copy = kept(one, Spec(route=Route.DELIVER, subject="Drawn"))[0]
         drawn = store.sample(one, copy, drawn=0.01).items[0]
-    screen = Terminal(tmp_path, "--sampled")
+    screen = review(tmp_path, "--sampled")
     assert "Drawn" in screen.until("1 waiting")
     screen.press("r", "a sample: it was delivered. Label it")
     screen.press("s", "labelled spam")
@@ -278,7 +232,7 @@ def test_an_empty_queue_says_so(tmp_path, items):
     with Store.open(store_settings(tmp_path)) as store:
         for item in items:
             moves.reject(store, item, by="mona", reason="bad")
-    screen = Terminal(tmp_path)
+    screen = review(tmp_path)
     screen.until("Nothing waits for a decision.")
     screen.end()
 
@@ -295,7 +249,7 @@ def test_without_a_terminal_it_says_what_to_use_instead(tmp_path, items):
 
 
 def test_a_terminal_that_cannot_be_cleared_is_told_so(tmp_path, items):
-    screen = Terminal(tmp_path, term="dumb")
+    screen = review(tmp_path, term="dumb")
     screen.until("$TERM says that this one cannot")
 
     assert screen.child.wait(20) == 2

@@ -1,4 +1,4 @@
-"""The queue over a real data store: who is asked what, in which order, beside what; and what a second approval holds."""
+"""The queue over a real data store: who is asked what, in which order, beside what; and approvals."""
 
 from datetime import timedelta
 
@@ -27,8 +27,8 @@ def data(tmp_path, clock):
 
 
 def pile(entries, words, scores):
-    return Pile(tuple(entries), tuple(f"Subject {n}" for n in range(len(entries))), csr_matrix(np.array(words, float)),
-                tuple(scores))  # fmt: skip
+    subjects = tuple(f"Subject {n}" for n in range(len(entries)))
+    return Pile(tuple(entries), subjects, csr_matrix(np.array(words, float)), tuple(scores))
 
 
 def nothing(width):
@@ -53,7 +53,8 @@ def test_the_unsure_come_first_then_what_a_draft_contradicts(data):
     entries = entries_of(data, 3)
     give(data, {entries[1].digest: "ham"}, source=DRAFT, by="teacher")
 
-    queue = Queue(pile(entries, np.eye(3), [0.99, 0.99, 0.5]), nothing(3), drafts_of(data.history()), TriageSettings())
+    waiting = pile(entries, np.eye(3), [0.99, 0.99, 0.5])
+    queue = Queue(waiting, nothing(3), drafts_of(data.history()), TriageSettings())
 
     assert order(queue) == [2, 1, 0]
     assert queue.asked(1).worth.total == pytest.approx(0.2 + 0.15 * 0.99 + 0.4 * 0.0808, abs=1e-4)
@@ -88,8 +89,10 @@ def test_the_three_nearest_reviewed_messages_are_shown_and_never_one_of_the_camp
     near = queue.asked(0).near
 
     assert [(n.similarity, n.label, n.subject) for n in near] == [
-        (1.0, "spam", "Subject 0"), (pytest.approx(0.9), "ham", "Subject 1"), (pytest.approx(0.8), "spam", "Subject 2"),
-    ]  # fmt: skip
+        (1.0, "spam", "Subject 0"),
+        (pytest.approx(0.9), "ham", "Subject 1"),
+        (pytest.approx(0.8), "spam", "Subject 2"),
+    ]
     again = Queue(part(pile(known, words, c), [0]), pile(known, words, ()), {}, TriageSettings(), by_value=False)
     assert [n.subject for n in again.asked(0).near] == ["Subject 1", "Subject 2", "Subject 3"]
 
@@ -170,7 +173,8 @@ def test_a_suspect_has_its_reason_and_is_settled_by_looking_again(data, clock):
 
     assert found.entry.digest == known[wrong].digest
     assert found.p_other > 0.8
-    assert found.reason.startswith(f"labelled ham, but judged by all other mail it is {found.p_other:.0%} bad mail (mail")
+    start = f"labelled ham, but judged by all other mail it is {found.p_other:.0%} bad mail (mail"
+    assert found.reason.startswith(start)
     assert found.reason.endswith("the model says 90% bad; 3 of the 3 messages most like it are bad mail")
     clock.forward(hours=1)
     give(data, {known[wrong].digest: "ham"}, source=REVIEW, by="mona", reason=SETTLED, again=True)

@@ -158,5 +158,5 @@ def _prove(store: DataStore, subject: Subject, cache: Path, *, as_json: bool) ->
     if left:
         raise click.exceptions.Exit(1)
     if not as_json:
-        click.echo("nothing of it is left in the data store, in the bytes of its files, in the reading cache, or in what "
-                   "a teacher was sent")  # fmt: skip
+        click.echo("nothing of it is left in the data store, in the bytes of its files, in the reading cache, or in "
+                   "what a teacher was sent")  # fmt: skip

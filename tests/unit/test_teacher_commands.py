@@ -210,9 +210,11 @@ class TestTheLog:
         assert b"evil.example" not in (store.settings.path / LOG).read_bytes()
 
         def verify(code):
-            proof = CliRunner().invoke(main, ["dataset", "--store", str(store.settings.path), "forget", "--sender",
-                                              "evil.example", "--verify", "--cache",
-                                              str(store.settings.path / "cache")], catch_exceptions=False)  # fmt: skip
+            place = str(store.settings.path)
+            proof = CliRunner().invoke(
+                main, ["dataset", "--store", place, "forget", "--sender", "evil.example", "--verify", "--cache", place],
+                catch_exceptions=False,
+            )  # fmt: skip
             assert proof.exit_code == code, proof.output
             return proof.output
 

@@ -4,10 +4,14 @@ import json
 import socket
 import ssl
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 from teacher_server import (
     GOOD,
@@ -306,7 +310,49 @@ class TestWhereMailMayGo:
             with pytest.raises(TeacherError, match="no encrypted connection") as error:
                 ask(server, url=secure)
         assert not isinstance(error.value, TeacherBusy)
-        assert isinstance(ssl.create_default_context(), ssl.SSLContext)
+
+
+class TestEncryption:
+    @pytest.fixture
+    def https(self, tmp_path):
+        """Return a server with a certificate of its own for localhost, and the path of that certificate."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+        today = datetime.now(UTC)
+        made = (
+            x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+            .serial_number(1).not_valid_before(today - timedelta(1)).not_valid_after(today + timedelta(1))
+            .add_extension(names, critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )  # fmt: skip
+        path = tmp_path / "server.pem"
+        path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))  # fmt: skip
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        with teacher() as server:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            yield server, path
+
+    def test_to_a_known_certificate_of_that_name(self, ask, https, monkeypatch):
+        server, path = https
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        done = ask(server, url=f"https://localhost:{server.server_port}")
+        assert done.became is Became.DRAFTED
+        with pytest.raises(TeacherError, match=r"no encrypted connection.*127\.0\.0\.1") as error:
+            ask(server, url=f"https://127.0.0.1:{server.server_port}", view=View({"text": "other"}, {}))
+        assert not isinstance(error.value, TeacherBusy)
+
+    def test_to_nobody_else(self, ask, https):
+        server, _ = https
+        with pytest.raises(TeacherError, match=r"no encrypted connection: .*certificate") as error:
+            ask(server, url=f"https://localhost:{server.server_port}")
+        assert not isinstance(error.value, TeacherBusy)
+        assert server.requests == []
 
 
 class TestTheKey:

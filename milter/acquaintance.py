@@ -147,12 +147,12 @@ class Learner:
 
     def _load(self, store: Store) -> None:
         now = self._clock()
-        found = (*signature(store), now.date())
-        if found != self._loaded:
-            held = load(store, now)
-            self.known.fill(store.hashed, held.known)
-            self.seen.fill(store.hashed, held.seen)
-            self._loaded = found
+        if (*signature(store), now.date()) == self._loaded:
+            return
+        held = load(store, now)
+        self.known.fill(store.hashed, held.known)
+        self.seen.fill(store.hashed, held.seen)
+        self._loaded = (*held.mark, now.date())
 
     def _close(self) -> None:
         if self._store is not None:

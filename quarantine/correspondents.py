@@ -19,6 +19,7 @@ from quarantine.store import Store
 SEEN_AFTER = timedelta(days=14)
 """How long deliveries are learnt before anybody counts as a stranger: in a young list everybody would."""
 PAGE = 2_000
+_SIGNATURE = select(func.count(), func.max(correspondents.c.last_at))
 
 
 class Bond(StrEnum):
@@ -40,10 +41,14 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Hashes of addresses and domains: those that are known, and (once the list is old enough) those seen before."""
+    """Hashes of addresses and domains: those that are known, and (once the list is old enough) those seen before.
+
+    `mark` is the `signature` of the table that they were read from.
+    """
 
     known: frozenset[bytes]
     seen: frozenset[bytes]
+    mark: tuple[object, ...] = ()
 
 
 class Hashed(Collection[str]):
@@ -136,17 +141,17 @@ def load(store: Store, now: datetime) -> Known:
     known: set[bytes] = set()
     seen: set[bytes] = set()
     with store.reading() as connection:
+        mark = tuple(connection.execute(_SIGNATURE).one())
         since = connection.execute(select(func.min(table.first_at)).where(table.bond == Bond.SEEN)).scalar()
         wanted = list(Bond) if since is not None and since <= now - SEEN_AFTER else [Bond.WROTE, Bond.RELEASED]
         query = select(table.outside, table.domain, table.bond).where(table.bond.in_(wanted))
         for page in connection.execute(query).partitions(PAGE):
             for outside, domain, bond in page:
                 (seen if bond == Bond.SEEN else known).update((outside, domain))
-    return Known(frozenset(known), frozenset(seen))
+    return Known(frozenset(known), frozenset(seen), mark)
 
 
 def signature(store: Store) -> tuple[object, ...]:
     """Return something that differs when `load` would. Raises StoreError."""
-    query = select(func.count(), func.max(correspondents.c.last_at))
     with store.reading() as connection:
-        return tuple(connection.execute(query).one())
+        return tuple(connection.execute(_SIGNATURE).one())

@@ -10,6 +10,7 @@ import pytest
 from milter.crew import Crew, Generation
 from milter.settings import Settings
 from milter.supervisor import Supervisor
+from model.shelf import resolve
 
 PATIENCE = 60.0
 
@@ -73,7 +74,8 @@ def test_a_worker_that_says_what_nobody_understands_is_ended_and_noticed(tmp_pat
 
     async def go() -> None:
         crew = Crew(unheard, lambda generation, worker, how: left.append(how))
-        worker = await crew.start(Generation(1, settings(tmp_path, 1), {}), go=True)
+        made = settings(tmp_path, 1)
+        worker = await crew.start(Generation(1, made, {}, str(resolve(made.model))), go=True)
         async with asyncio.timeout(PATIENCE):
             await worker.gone.wait()
 

@@ -44,6 +44,7 @@ def test_whom_we_wrote_to_is_known_by_address_and_domain(store):
     assert "ida@other.example" not in names
     assert BEN not in names
     assert (len(names), list(names)) == (2, [])
+    assert load(store, store.clock()).mark == signature(store)
 
 
 def test_nothing_stands_in_clear_and_another_key_makes_other_hashes(tmp_path, store):

@@ -211,10 +211,8 @@ class TestTheLog:
 
         def verify(code):
             place = str(store.settings.path)
-            proof = CliRunner().invoke(
-                main, ["dataset", "--store", place, "forget", "--sender", "evil.example", "--verify", "--cache", place],
-                catch_exceptions=False,
-            )  # fmt: skip
+            args = ["forget", "--sender", "evil.example", "--verify", "--cache", place]
+            proof = CliRunner().invoke(main, ["dataset", "--store", place, *args], catch_exceptions=False)
             assert proof.exit_code == code, proof.output
             return proof.output
 

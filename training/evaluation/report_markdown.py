@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.bundle import Bundle
+from model.head import HEAD
 from model.labels import LABELS
 from training.evaluation.figures import Figure
 from training.evaluation.methods import GATEPOST
@@ -13,6 +14,12 @@ from training.evaluation.sets import HOUSEHOLD
 
 LEAST = 10
 """Parts of a set with fewer messages of either class are left to the JSON report."""
+
+
+def _weighed(bundle: Bundle) -> str:
+    if HEAD in bundle.files:
+        return "the mean of what the encoder says of them, and all their words, are weighed"
+    return "the most suspicious one speaks"
 
 
 def card(bundle: Bundle, record: Mapping[str, Any], report: Report) -> str:
@@ -60,7 +67,7 @@ An int8 ONNX encoder ({bundle.base_model}, method `{fine["method"]}`) joined wit
 constrained logistic fusion. It gives calibrated probabilities for {", ".join(f"`{label}`" for label in LABELS)}.
 
 - Trained on {counts["train"]:,} messages, calibrated on {counts["calibration"]:,} others: {origin}.
-- Windows: {bundle.shape.max_tokens} tokens, at most {bundle.shape.windows}; the most suspicious one speaks.
+- Windows: {bundle.shape.max_tokens} tokens, at most {bundle.shape.windows}; {_weighed(bundle)}.
 - Fusion: text weight {f.text_weight}, at most ± {f.text_cap} logits; {len(f.facts)} facts with fixed signs, weights
   shrunk towards one another; bias {f.bias}.
 - Calibration on int8 scores: slope {c.slope}, intercept {c.intercept}, per doubling of windows {c.per_log2_window},

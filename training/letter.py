@@ -47,6 +47,7 @@ _MAGIC = {
     "png": b"\x89PNG\r\n\x1a\n" + bytes(32),
     "calendar": b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR\r\n",
     "html": b"<!DOCTYPE html><title>attached</title><p>attached</p>\r\n",
+    "plain": b"attached\r\n",
     "octet-stream": b"MZ" + bytes(62),
 }
 

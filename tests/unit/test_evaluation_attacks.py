@@ -168,6 +168,7 @@ def test_every_written_language_can_be_attacked() -> None:
         for name, attack in ATTACKS.items():
             done = attack(raw, random.Random(11))
             if done is None:
-                assert name == "link shorteners"
+                own_script = name == "homoglyphs" and message.lang in {"ar", "ja", "ru", "uk", "zh"}
+                assert own_script or name == "link shorteners", message.key
             else:
                 assert extract(done).from_ == extract(raw).from_

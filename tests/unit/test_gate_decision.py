@@ -90,8 +90,10 @@ def test_a_fresh_site_rests_on_the_written_guard_set_and_is_told_so():
     assert decision.passed
     detail = next(check.detail for check in decision.checks if check.name == "certificate")
     assert "nothing is certified for this site's mail" in detail
-    worse = replace(fresh, certified=certified(60, 3, source="written", fresh=True))
-    assert not decide_promotion(worse, POLICY).passed
+    hard = replace(fresh, certified=certified(60, 3, source="written", fresh=True))
+    assert decide_promotion(hard, POLICY).passed, "honest twins are hard: they are compared, not held to a budget"
+    outside = replace(fresh, certified=certified(60, 3, source="outside", fresh=True))
+    assert not decide_promotion(outside, POLICY).passed
 
 
 def test_attacks_may_be_left_out_by_setting_alone():

@@ -31,7 +31,8 @@ from training.corpora import Corpora
 from training.evaluation.figures import Figure, Ranking, bootstrap
 from training.evaluation.measure import KEPT_BUDGET
 from training.evaluation.paired import auc_difference
-from training.evaluation.report_terminal import columns, number, percent
+from training.evaluation.report_rows import number, percent
+from training.evaluation.report_terminal import columns
 from training.evaluation.sets import Sample, samples
 from training.evaluation.trained import TrainedOn
 from training.examples import WRITTEN, Example

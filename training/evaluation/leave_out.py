@@ -24,7 +24,8 @@ from training.corpora import SPLITS, Corpora, Row
 from training.evaluation.embeddings import Embedder
 from training.evaluation.figures import UNKNOWN, Figure, Floats, Ints, Ranking, bootstrap, numbered, share
 from training.evaluation.measure import KEPT_BUDGET
-from training.evaluation.report_terminal import columns, number, percent
+from training.evaluation.report_rows import number, percent
+from training.evaluation.report_terminal import columns
 from training.evaluation.sets import RefusedError, Sample
 from training.examples import Example, decontaminated, of_rows, pick_rows
 from training.finetune import base_folder

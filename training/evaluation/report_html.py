@@ -5,10 +5,19 @@ from html import escape
 
 from model.labels import LABELS
 from training.evaluation import plots
-from training.evaluation.figures import Figure
 from training.evaluation.methods import GATEPOST
 from training.evaluation.report import Legitimate, Report, SetReport
-from training.evaluation.report_terminal import LEAST, number, percent, points
+from training.evaluation.report_rows import (
+    ATTACKS,
+    LEAST,
+    LEGITIMATE,
+    attack_rows,
+    counted,
+    legitimate_rows,
+    number,
+    percent,
+    points,
+)
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem;color:#1c1c1c}
@@ -46,27 +55,10 @@ def _table(heading: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return f"<div class=wide><table><tr>{head}{rows}</table></div>"
 
 
-def _n(figure: Figure) -> str:
-    return f"{percent(figure)} n={figure.n}" if figure.known else "–"
-
-
 def _legitimate(found: Sequence[Legitimate]) -> str:
     if not found:
         return ""
-    body = [
-        [
-            one.name,
-            str(one.kept.n),
-            str(one.certificate.senders),
-            percent(one.held),
-            percent(one.quarantined),
-            percent(one.kept),
-            f"≤ {one.certificate.bound:.1%}",
-        ]
-        for one in found
-    ]
-    heading = ("kind", "n", "senders", "held", "quarantined", "kept", "rate per sender that this proves")
-    return "<h2>Legitimate mail, each kind apart</h2>" + _table(heading, body)
+    return "<h2>Legitimate mail, each kind apart</h2>" + _table(LEGITIMATE, legitimate_rows(found))
 
 
 def _set(found: SetReport) -> str:
@@ -84,7 +76,7 @@ def _set(found: SetReport) -> str:
         parts.append(_drawings(found))
         parts.append(_decisions(found))
     if len(found.classes) > 1:
-        body = [[k, _n(c.precision), _n(c.recall), number(c.f1)] for k, c in found.classes.items()]
+        body = [[k, counted(c.precision), counted(c.recall), number(c.f1)] for k, c in found.classes.items()]
         body.append(["all", "", "", f"macro {number(found.macro_f1)}"])
         parts.append(_table(("class", "precision", "recall", "F1"), body))
     parts.append(_parts(found))
@@ -141,7 +133,7 @@ def _decisions(found: SetReport) -> str:
 
 def _parts(found: SetReport) -> str:
     body = [
-        [by, name, _n(part.caught), _n(part.false_positives)]
+        [by, name, counted(part.caught), counted(part.false_positives)]
         for by, parts in found.parts.items()
         if len(parts) > 1
         for name, part in parts.items()
@@ -153,19 +145,7 @@ def _parts(found: SetReport) -> str:
 def _robustness(report: Report) -> str:
     if not report.robustness:
         return ""
-    body = [
-        [
-            a.name,
-            percent(a.caught_before),
-            _n(a.caught_after),
-            points(a.bad.difference),
-            f"{points(a.good.difference)} n={a.good.difference.n}",
-            str(a.not_applicable),
-        ]
-        for a in report.robustness
-    ]
-    heading = ("attack", "caught before", "caught after", "change", "legitimate kept, change", "not applicable")
-    return "<h2>Under attack</h2>" + _table(heading, body)
+    return "<h2>Under attack</h2>" + _table(ATTACKS, attack_rows(report.robustness))
 
 
 def _notes(report: Report) -> str:

@@ -6,14 +6,20 @@ from typing import Any
 from model.bundle import Bundle
 from model.head import HEAD
 from model.labels import LABELS
-from training.evaluation.figures import Figure
 from training.evaluation.methods import GATEPOST
 from training.evaluation.report import Report, SetReport
-from training.evaluation.report_terminal import number, percent, points
+from training.evaluation.report_rows import (
+    ATTACKS,
+    LEAST,
+    LEGITIMATE,
+    attack_rows,
+    counted,
+    legitimate_rows,
+    number,
+    percent,
+    points,
+)
 from training.evaluation.sets import HOUSEHOLD
-
-LEAST = 10
-"""Parts of a set with fewer messages of either class are left to the JSON report."""
 
 
 def _weighed(bundle: Bundle) -> str:
@@ -45,12 +51,6 @@ def rows(heading: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table."""
     lines = [heading, ["---"] * len(heading), *body]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _n(figure: Figure, *, share: bool = True) -> str:
-    if not figure.known:
-        return "–"
-    return f"{percent(figure) if share else number(figure)} n={figure.n}"
 
 
 def _head(bundle: Bundle, record: Mapping[str, Any]) -> str:
@@ -101,20 +101,8 @@ shipped thresholds caught {percent(own.caught)}, legitimate mail held {percent(s
 def _legitimate(report: Report) -> str:
     if not report.legitimate:
         return ""
-    body = [
-        [
-            one.name,
-            str(one.kept.n),
-            str(one.certificate.senders),
-            percent(one.held),
-            percent(one.quarantined),
-            percent(one.kept),
-            f"≤ {one.certificate.bound:.1%}",
-        ]
-        for one in report.legitimate
-    ]
-    heading = ["legitimate mail", "n", "senders", "held", "quarantined", "kept", "rate per sender that this proves"]
-    return "## Legitimate mail at the shipped thresholds, each kind apart\n\n" + rows(heading, body)
+    table = rows(LEGITIMATE, legitimate_rows(report.legitimate))
+    return f"## Legitimate mail at the shipped thresholds, each kind apart\n\n{table}"
 
 
 def _sets(report: Report) -> str:
@@ -192,7 +180,7 @@ def _classes(report: Report) -> str:
         if found.name.endswith(")") or len(found.classes) < 2:
             continue
         body += [
-            [found.name, name, _n(c.precision), _n(c.recall), _n(c.f1, share=False)]
+            [found.name, name, counted(c.precision), counted(c.recall), counted(c.f1, share=False)]
             for name, c in found.classes.items()
         ]
         body.append([found.name, "all", "", "", f"macro {number(found.macro_f1)}"])
@@ -229,7 +217,7 @@ def _calibration(report: Report) -> str:
 
 def _parts(report: Report) -> str:
     body = [
-        [found.name, by, name, _n(part.caught), _n(part.false_positives)]
+        [found.name, by, name, counted(part.caught), counted(part.false_positives)]
         for found in report.sets
         if not found.name.endswith(")")
         for by, parts in found.parts.items()
@@ -252,19 +240,8 @@ def _parts(report: Report) -> str:
 def _robustness(report: Report) -> str:
     if not report.robustness:
         return ""
-    body = [
-        [
-            a.name,
-            percent(a.caught_before),
-            _n(a.caught_after),
-            points(a.bad.difference),
-            f"{points(a.good.difference)} n={a.good.difference.n}",
-            str(a.not_applicable),
-        ]
-        for a in report.robustness
-    ]
-    heading = ["attack", "caught before", "caught after", "change", "legitimate kept, change", "not applicable"]
-    return "## Under attack\n\nBad mail changed by each transform, read again and scored.\n\n" + rows(heading, body)
+    table = rows(ATTACKS, attack_rows(report.robustness))
+    return f"## Under attack\n\nBad mail changed by each transform, read again and scored.\n\n{table}"
 
 
 def _against(report: Report) -> str:

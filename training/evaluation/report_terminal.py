@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 
-from training.evaluation.figures import Figure
-from training.evaluation.methods import GATEPOST
 from training.evaluation.report import AttackFigures, Legitimate, Report, SetReport
-
-LEAST = 10
-"""Parts of a set with fewer messages of either class are left to the JSON report."""
+from training.evaluation.report_rows import (
+    ATTACKS,
+    LEAST,
+    LEGITIMATE,
+    attack_rows,
+    legitimate_rows,
+    number,
+    percent,
+)
 
 
 def render(report: Report) -> str:
@@ -17,18 +21,6 @@ def render(report: Report) -> str:
         blocks.append(_robustness(report.robustness))
     blocks.append("\n".join(f"note: {note}" for note in report.notes))
     return "\n\n".join(b for b in blocks if b)
-
-
-def percent(figure: Figure) -> str:
-    """Return a share as percent with its interval."""
-    if not figure.known:
-        return "–"
-    return f"{figure.value:.1%} [{figure.low:.1%}, {figure.high:.1%}]"
-
-
-def number(figure: Figure) -> str:
-    """Return a figure with its interval."""
-    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]" if figure.known else "–"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -139,48 +131,8 @@ def _against(found: SetReport) -> str:
 def _legitimate(found: Sequence[Legitimate]) -> str:
     if not found:
         return ""
-    rows = [("legitimate mail", "n", "senders", "held", "quarantined", "kept", "per sender, 95 %")]
-    rows += [
-        (
-            one.name,
-            str(one.kept.n),
-            str(one.certificate.senders),
-            percent(one.held),
-            percent(one.quarantined),
-            percent(one.kept),
-            f"≤ {one.certificate.bound:.1%}",
-        )
-        for one in found
-    ]
-    return "== legitimate mail at the thresholds, each kind apart\n" + columns(rows)
+    return "== legitimate mail at the thresholds, each kind apart\n" + columns([LEGITIMATE, *legitimate_rows(found)])
 
 
 def _robustness(found: Sequence[AttackFigures]) -> str:
-    rows = [("attack", "n", "caught before", "caught after", "change", "legitimate kept, change", "not applicable")]
-    for one in found:
-        change, good = one.bad.difference, one.good.difference
-        rows.append(
-            (
-                one.name,
-                str(one.caught_after.n),
-                percent(one.caught_before),
-                percent(one.caught_after),
-                points(change),
-                f"{points(good)} (n={good.n})" if good.known else "–",
-                f"{one.not_applicable}" + (f", {one.failed} unreadable" if one.failed else ""),
-            )
-        )
-    return "== bad mail under attack\n" + columns(rows)
-
-
-def points(figure: Figure) -> str:
-    """Return a difference of shares in points, with its interval."""
-    if not figure.known:
-        return "–"
-    return f"{100 * figure.value:+.1f} [{100 * figure.low:+.1f}, {100 * figure.high:+.1f}] points"
-
-
-def headline(found: SetReport) -> str:
-    """Return one line on a set, for logs and summaries."""
-    own = found.methods[GATEPOST]
-    return f"{found.name}: AUC {number(own.auc)}, caught {percent(own.caught)}, kept {percent(own.false_positives)}"
+    return "== bad mail under attack\n" + columns([ATTACKS, *attack_rows(found)])

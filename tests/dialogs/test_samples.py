@@ -19,7 +19,7 @@ LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 100_000
 ALL = {"sample": 1.0}
 
 
-def wait_for(what, seconds=10.0):
+def wait_for(what, seconds=20.0):
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until

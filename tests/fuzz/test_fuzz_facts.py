@@ -1,9 +1,9 @@
 """Invariant: whatever the extractor hands over, facts come back, each true, false or None, in bounded time."""
 
-import time
 from dataclasses import astuple
 
 import pytest
+from effort import bounded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,7 +76,5 @@ def test_a_flood_in_any_field_costs_bounded_time(unit: str) -> None:
         links=(Link(flood, flood, flood, "anchor"),) * 20,
     )
 
-    start = time.perf_counter()
-    facts(extracted, Envelope(flood, ()), Site(frozenset({"*"})), LISTS)
-
-    assert time.perf_counter() - start < 3
+    with bounded():
+        facts(extracted, Envelope(flood, ()), Site(frozenset({"*"})), LISTS)

@@ -1,8 +1,8 @@
 """Authentication-Results: the examples of RFC 8601, what providers write, and what senders forge."""
 
-import time
 
 import pytest
+from effort import bounded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,7 +93,5 @@ def test_nothing_raises_and_there_are_no_more_results_than_allowed(value: str) -
 
 @pytest.mark.parametrize("unit", ["(", ")", '"', "\\", ";", "=", "a=", "a=b;", "(a", '("', " ", "a"])
 def test_a_flood_costs_no_more_than_the_cap(unit: str) -> None:
-    start = time.perf_counter()
-    parse(unit * (1_000_000 // len(unit)))
-
-    assert time.perf_counter() - start < 0.5
+    with bounded():
+        parse(unit * (1_000_000 // len(unit)))

@@ -2,10 +2,10 @@
 
 import base64
 import resource
-import time
 from collections.abc import Callable
 
 import pytest
+from effort import bounded
 
 from model.defects import CODES
 from model.extract import extract
@@ -14,7 +14,6 @@ from model.extracted import Limits
 HEAD = b"From: Ada <ada@shop.example>\r\nSubject: s\r\n"
 HTML = HEAD + b"Content-Type: text/html\r\n\r\n"
 MIXED = HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
-SECONDS = 2.0  # of CPU: all stay below 1 on an idle core of 2020; the rest is slack for a busy machine
 MEGABYTES = 200
 
 
@@ -147,19 +146,17 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_mail_costs_a_defect_and_at_most_a_second(name: str) -> None:
+def test_hostile_mail_costs_a_defect_and_ends(name: str) -> None:
     build, code = HOSTILE[name]
     raw = build()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.process_time()
-    found = extract(raw)
-    spent = time.process_time() - started
+    with bounded():
+        found = extract(raw)
 
     codes = {d.code for d in found.defects}
     assert "extractor-fault" not in codes, found.defects
     assert not code or code in codes
     assert codes <= CODES.keys()
-    assert spent <= SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before <= MEGABYTES << 10
 
 
@@ -196,10 +193,8 @@ def test_hostile_mail_costs_a_defect_and_at_most_a_second(name: str) -> None:
 )
 def test_a_megabyte_of_anything_takes_no_regex_with_it(kind: str, unit: bytes) -> None:
     raw = HEAD + b"Content-Type: " + kind.encode() + b"\r\n\r\n" + unit * ((1 << 20) // len(unit))
-    started = time.process_time()
-    extract(raw)
-
-    assert time.process_time() - started < (SECONDS if b"<a" in unit else 0.4)
+    with bounded():
+        extract(raw)
 
 
 def test_limits_are_the_callers() -> None:

@@ -1,8 +1,8 @@
 """Hosts as a browser would reach them; links in plain text."""
 
-import time
 
 import pytest
+from effort import bounded
 
 from model.urls import clean, find, host_of
 
@@ -104,8 +104,6 @@ def test_links_in_plain_text(text: str, found: list[str]) -> None:
 )
 def test_finding_links_is_linear(unit: str) -> None:
     text = unit * ((1 << 20) // len(unit)) + " http://x.example/y"
-    started = time.process_time()
-    for url in find(text, 1_000):
-        clean(url)
-
-    assert time.process_time() - started < 0.4
+    with bounded():
+        for url in find(text, 1_000):
+            clean(url)

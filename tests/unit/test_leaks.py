@@ -2,11 +2,11 @@
 
 import base64
 import random
-import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from effort import bounded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -217,7 +217,5 @@ def test_no_text_makes_a_detector_raise(text: str) -> None:
 def test_a_megabyte_of_anything_costs_linear_time(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
 
-    start = time.perf_counter()
-    found(text + " PRIVATE KEY")
-
-    assert time.perf_counter() - start < 3  # about 0.2 s each on an idle core
+    with bounded():
+        found(text + " PRIVATE KEY")

@@ -1,8 +1,8 @@
 """The one text that is trained on and served."""
 
-import time
 
 import pytest
+from effort import bounded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,8 +98,6 @@ def test_an_oversized_text_keeps_head_and_tail():
 @pytest.mark.parametrize("unit", ["a", "<", '"', "@", "(", "a.", "http://", "=", " ", "а", "\u0301", "a@"])
 def test_a_megabyte_of_anything_is_cheap(unit):
     text = (unit * 1_000_000)[:1_000_000]
-    started = time.process_time()
 
-    normalise(Extracted(subject=text, text=text), Facts(), LISTS)
-
-    assert time.process_time() - started < 2.0
+    with bounded():
+        normalise(Extracted(subject=text, text=text), Facts(), LISTS)

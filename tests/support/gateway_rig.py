@@ -248,30 +248,7 @@ def rig(
     address = run(sink.start())
     kept = StoreSettings(url=f"sqlite:///{folder}/q.db", key_file=folder / "q.key", **(quarantine or {}))
     migrate(kept)
-    settings = Settings.model_validate(
-        {
-            "gateway": {
-                "hostname": "gate.example",
-                "state_dir": folder,
-                "spool_dir": folder,
-                "deadline": 10.0,
-                **(gateway or {}),
-            },
-            "listener": [
-                {
-                    "name": "in",
-                    "listen": "127.0.0.1:1",
-                    "mode": "before-queue",
-                    "direction": "inbound",
-                    "stage": "keep",
-                    "policy": "p",
-                    **listener,
-                    "next_hop": hop or address,
-                }
-            ],
-            "policy": {"p": policy or {}},
-        }
-    )
+    settings = _settings(folder, gateway or {}, policy or {}, {**listener, "next_hop": hop or address})
     store, events, metrics = Store.open(kept), Recorder(), Counter()
     screener, verdicts, tracer = ScreenerStandIn(), Verdicts(), Tracer(KEY)
     made = Gateway(
@@ -303,6 +280,35 @@ def rig(
         loop.close()
         made.close()
         store.close()
+
+
+def _settings(
+    folder: Path, gateway: dict[str, Any], policy: dict[str, Any], listener: dict[str, Any]
+) -> Settings:
+    """Return settings with one inbound listener before the queue, changed as told."""
+    return Settings.model_validate(
+        {
+            "gateway": {
+                "hostname": "gate.example",
+                "state_dir": folder,
+                "spool_dir": folder,
+                "deadline": 10.0,
+                **gateway,
+            },
+            "listener": [
+                {
+                    "name": "in",
+                    "listen": "127.0.0.1:1",
+                    "mode": "before-queue",
+                    "direction": "inbound",
+                    "stage": "keep",
+                    "policy": "p",
+                    **listener,
+                }
+            ],
+            "policy": {"p": policy},
+        }
+    )
 
 
 async def _stop(server: asyncio.Server, gateway: Gateway, sink: ByteSink) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from model.bundle import Bundle, BundleError
 from model.score import Scorer
 from training.evaluation.measure import legitimate_slices, measure
-from training.evaluation.methods import BASELINES, Scored, baselines, scored
+from training.evaluation.methods import BASELINES, Baseline, Scored, baselines, scored
 from training.evaluation.report import AttackFigures, Report, SetReport, Speed
 from training.evaluation.sets import RefusedError, Sample, refuse_train, samples, slices, without_copies
 from training.evaluation.trained import TrainedOn
@@ -68,22 +68,68 @@ def evaluate(
         material = gather(settings, corpora, tell)
     notes = list(material.notes)
     trained = _trained(bundle, asked.against, material, notes)
-    found: dict[str, Sample] = {}
-    if asked.sets or not asked.further:  # a data set alone is measured alone
-        by_content = trained is not None
-        found = samples(record, settings, material, corpora, tell, asked.sets, by_content=by_content)
-    found.update({s.name: s for s in asked.further})
-    if not found and just_trained:
-        notes.append("nothing was measured: there are no collections, and nothing of the written set was held out")
-    elif not found:
-        raise RefusedError(
-            "nothing to measure: there are no collections, and nothing of the written set was held out of this "
-            "model's training; give --corpora, or a data set"
-        )
+    found = _samples(record, settings, material, corpora, tell, asked, by_content=trained is not None)
+    if not found:
+        notes.append(_nothing(just_trained))
     measured = _clean(found, trained, notes)
     scorer = Scorer(bundle)
     tell("training the baselines")
     rivals = baselines(bundle, material, settings, asked.baselines)
+    reports, told = _measured(bundle, scorer, measured, rivals, asked, tell, notes)
+    everything = [*material.train, *(e for s in measured for e in s.examples)]
+    return Report(
+        model=bundle.version,
+        hold=bundle.thresholds.kept,
+        quarantine=bundle.thresholds.quarantine,
+        sets=reports,
+        legitimate=tuple(one for one in legitimate_slices(slices(settings), told) if one.kept.n),
+        speed=_speed([own for _, own in told]),
+        identity=_identity(everything, settings.data.seed),
+        pieces=_pieces(everything, scorer),
+        notes=tuple(notes),
+        against=asked.against.version if asked.against else "",
+        robustness=_attacked(scorer, settings, corpora, asked, measured, tell),
+    )
+
+
+def _samples(
+    record: Mapping[str, Any],
+    settings: TrainSettings,
+    material: Material,
+    corpora: Path | None,
+    tell: Tell,
+    asked: Asked,
+    *,
+    by_content: bool,
+) -> dict[str, Sample]:
+    """Return what is asked for, by name; `by_content`: the model says by content what trained it."""
+    found: dict[str, Sample] = {}
+    if asked.sets or not asked.further:  # a data set alone is measured alone
+        found = samples(record, settings, material, corpora, tell, asked.sets, by_content=by_content)
+    found.update({s.name: s for s in asked.further})
+    return found
+
+
+def _nothing(just_trained: bool) -> str:
+    """Return the note for a model that was just trained and cannot be measured. Raises RefusedError for another."""
+    if just_trained:
+        return "nothing was measured: there are no collections, and nothing of the written set was held out"
+    raise RefusedError(
+        "nothing to measure: there are no collections, and nothing of the written set was held out of this "
+        "model's training; give --corpora, or a data set"
+    )
+
+
+def _measured(
+    bundle: Bundle,
+    scorer: Scorer,
+    measured: Sequence[Sample],
+    rivals: Mapping[str, Baseline],
+    asked: Asked,
+    tell: Tell,
+    notes: list[str],
+) -> tuple[tuple[SetReport, ...], list[tuple[Sample, Scored]]]:
+    """Score and measure each sample; `notes` says what could not be scored. Raises BundleError if most could not."""
     current = Scorer(asked.against) if asked.against else None
     reports: list[SetReport] = []
     told: list[tuple[Sample, Scored]] = []
@@ -110,20 +156,7 @@ def evaluate(
                 current=scored(current, sample.examples) if current else None,
             )
         )
-    everything = [*material.train, *(e for s in measured for e in s.examples)]
-    return Report(
-        model=bundle.version,
-        hold=bundle.thresholds.kept,
-        quarantine=bundle.thresholds.quarantine,
-        sets=tuple(reports),
-        legitimate=tuple(one for one in legitimate_slices(slices(settings), told) if one.kept.n),
-        speed=_speed([own for _, own in told]),
-        identity=_identity(everything, settings.data.seed),
-        pieces=_pieces(everything, scorer),
-        notes=tuple(notes),
-        against=asked.against.version if asked.against else "",
-        robustness=_attacked(scorer, settings, corpora, asked, measured, tell),
-    )
+    return tuple(reports), told
 
 
 def _trained(bundle: Bundle, against: Bundle | None, material: Material, notes: list[str]) -> TrainedOn | None:

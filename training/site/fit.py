@@ -63,8 +63,11 @@ def fit(
 
     if not len(offset):
         raise ValueError("no message to fit on")
-    table = hstack([csr_matrix(b.columns) for b in blocks]).tocsr() if blocks else csr_matrix((len(offset), 0))
-    pull = np.concatenate([np.full(b.columns.shape[1], b.pull) for b in blocks] or [np.empty(0)])
+    whole = hstack([csr_matrix(b.columns) for b in blocks]).tocsr() if blocks else csr_matrix((len(offset), 0))
+    whole.eliminate_zeros()
+    used = np.flatnonzero(whole.getnnz(axis=0))  # the others stay at 0, which is where their pull wants them
+    table = whole[:, used]
+    pull = np.concatenate([np.full(b.columns.shape[1], b.pull) for b in blocks] or [np.empty(0)])[used]
     target = np.where(bad, 1.0, -1.0)
 
     def loss(theta: Floats) -> tuple[float, Floats]:
@@ -83,10 +86,13 @@ def fit(
 
     start = np.zeros(2 + table.shape[1])
     start[0] = 1.0
-    bounds = [(0.1, 10.0), (-10.0, 10.0), *(limit for block in blocks for limit in _bounds(block))]
+    limits = [limit for block in blocks for limit in _bounds(block)]
+    bounds = [(0.1, 10.0), (-10.0, 10.0), *(limits[at] for at in used)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS}).x
     ends = np.cumsum([b.columns.shape[1] for b in blocks])[:-1]
-    return Moved(float(found[0]), float(found[1]), tuple(np.split(found[2:], ends)) if blocks else ())
+    weights = np.zeros(whole.shape[1])
+    weights[used] = found[2:]
+    return Moved(float(found[0]), float(found[1]), tuple(np.split(weights, ends)) if blocks else ())
 
 
 def _bounds(block: Block) -> list[tuple[float | None, float | None]]:

@@ -21,6 +21,8 @@ from quarantine.errors import StoreError
 from quarantine.keys import load_key
 from quarantine.migrate import check_key, check_schema
 from quarantine.schema import HEAD
+from quarantine.store import Store
+from quarantine.trips import tripped
 
 PATIENCE = Timeouts(connect=5.0, command=5.0)
 STALE_LISTS = 365
@@ -46,6 +48,7 @@ def run(settings: Settings, path: Path) -> Iterator[Check]:
     for name, endpoint in _hops(settings):
         yield _checked(f"next hop {name}", partial(_hop, settings, endpoint))
     yield _checked("database", lambda: _database(settings))
+    yield _checked("breaker", lambda: _breaker(settings))
     yield _checked("key", lambda: _key(settings))
     yield _checked("state_dir", lambda: _folder(settings.gateway.state_dir))
     yield _checked("spool_dir", lambda: _folder(settings.gateway.spool_dir))
@@ -123,6 +126,22 @@ def _database(settings: Settings) -> str:
     finally:
         engine.dispose()
     return f"{path}: schema {HEAD}"
+
+
+def _breaker(settings: Settings) -> str:
+    path = settings.quarantine.path
+    if not path.exists():
+        return "never tripped"
+    try:
+        with Store.open(settings.quarantine) as store:
+            found, still = tripped(store, limit=1), tripped(store, only_open=True)
+    except StoreError:
+        return "not known: database or key cannot be used, as their own lines say"
+    if still:
+        acting = "mail is delivered with headers only" if settings.model.breaker.act else "mail is kept all the same"
+        raise _Wrong(f"open for {' and '.join(one.direction for one in still)} mail ({still[0].told}); {acting}. "
+                     "gatepost model rollback, or gatepost model breaker --clear")
+    return f"closed; tripped last on {found[0].at:%Y-%m-%d}" if found else "never tripped"
 
 
 def _key(settings: Settings) -> str:

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ class Worker:
     process: asyncio.subprocess.Process
     channel: Channel
     ready: asyncio.Future[str]
+    generation: int
     started: float
     ready_at: float | None = None
     draining: bool = False
@@ -48,9 +49,13 @@ class Worker:
         """starting, ready or draining."""
         return "draining" if self.draining else "starting" if self.ready_at is None else "ready"
 
-    def go(self) -> None:
-        """The database is ready: open it."""
-        self.channel.send("go")
+    def go(self, tagging: Iterable[str]) -> None:
+        """The database is ready: open it. `tagging`: the directions whose breaker is open."""
+        self.channel.send("go", tagging=sorted(tagging))
+
+    def tag(self, tagging: Iterable[str]) -> None:
+        """Have it tag in these directions, and in no others, what the model alone would keep."""
+        self.channel.send("tagging", tagging=sorted(tagging))
 
     def drain(self, seconds: float, patience: float) -> None:
         """Ask it to accept no more, finish what is in flight within `seconds`, and exit.
@@ -73,7 +78,8 @@ class Worker:
 class Generation:
     """Workers that were started with the same settings and model.
 
-    `bundle` is the folder that all of them load, also those that replace a dead one after the pointer moved on.
+    `bundle` is the folder that all of them load, also those that replace a dead one after the pointer moved on;
+    `tagging` are the directions in which the breaker is open for them.
     """
 
     number: int
@@ -82,6 +88,7 @@ class Generation:
     bundle: str
     workers: list[Worker] = field(default_factory=list)
     model: str = ""
+    tagging: frozenset[str] = frozenset()
 
     @property
     def serving(self) -> int:
@@ -121,13 +128,13 @@ class Crew:
                 raise
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         ready.add_done_callback(_looked_at)
-        worker = Worker(process, await Channel.over(ours), ready, self._clock())
+        worker = Worker(process, await Channel.over(ours), ready, generation.number, self._clock())
         generation.workers.append(worker)
         settings = generation.settings.model_dump(mode="json", include=set(Settings.model_fields))
         settings["model"]["path"] = generation.bundle
         worker.channel.send("start", settings=settings, listening=listening, generation=generation.number)
         if go:
-            worker.go()
+            worker.go(generation.tagging)
         task = asyncio.create_task(self._attend(generation, worker))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,11 +1,13 @@
 """The gateway in one worker: settings, screener and store put together for each listener, and its sessions."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from milter.acquaintance import Learner
+from milter.aftermath import Aftermath, Tally
+from milter.aside import Aside
 from milter.connection import Connection
 from milter.lane import Lane, Patience, Screens
 from milter.next_hop import Timeouts
@@ -41,7 +43,7 @@ class Gateway:
                  thresholds: Thresholds | None = None, tracer: Tracer | None = None,
                  patience: Patience | None = None, timeouts: Timeouts | None = None,
                  now: Callable[[], datetime] | None = None, learner: Learner | None = None,
-                 decide: Decide = decide) -> None:
+                 tally: Tally | None = None, decide: Decide = decide) -> None:
         self._settings = settings
         self._screener = screener
         self._store = store
@@ -56,11 +58,13 @@ class Gateway:
             block=gateway.next_hop_timeout, done=gateway.next_hop_done_timeout)
         self._now = now or (lambda: datetime.now(UTC))
         self._decide = decide
-        self._learner = learner
         self._hostname = settings.gateway.name
         self._screening = ThreadPoolExecutor(1, thread_name_prefix="screening")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="storing")
         self._sampler = Sampler(store.settings, store.clock, metrics) if store.settings.sample else None
+        self._after = Aftermath(metrics, Aside(store.settings, store.clock, "tags"), self._sampler, learner,
+                                tally or Tally())
+        self._tagging: frozenset[Direction] = frozenset()
         self._known: dict[str, Mapping[str, str]] = {}
         self._sessions: set[Connection] = set()
 
@@ -92,11 +96,14 @@ class Gateway:
         await settled(0.0 if left else max(0.0, until - clock()))
         return len(left)
 
+    def tag(self, directions: Iterable[Direction]) -> None:
+        """From now on, deliver what the model alone would keep of mail in these directions, with headers only."""
+        self._tagging = frozenset(directions)
+
     def close(self) -> None:
         """End the threads once they have finished what they are doing."""
         self._screening.shutdown(cancel_futures=True)
-        if self._sampler is not None:
-            self._sampler.close()
+        self._after.close()
         self._storing.shutdown()
 
     def _lane(self, listener: ListenerSettings) -> Lane:
@@ -115,7 +122,5 @@ class Gateway:
             trusted=settings.gateway.trusted_upstreams, screener=self._screener, store=self._store,
             tracer=self._tracer, decide=decided, screening=self._screening, storing=self._storing,
             events=self._events, metrics=self._metrics, known=self._known, patience=self._patience,
-            timeouts=self._timeouts,
-            sampler=self._sampler if listener.direction is Direction.INBOUND else None,
-            learner=self._learner,
+            timeouts=self._timeouts, after=self._after.of, tagging=lambda: listener.direction in self._tagging,
         )

@@ -3,16 +3,15 @@
 import asyncio
 import ipaddress
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from milter.acquaintance import Learner
+from milter.aftermath import Settled
 from milter.endpoint import Endpoint
 from milter.next_hop import Timeouts
 from milter.record import Events, Metrics
-from milter.sampling import Sampler
 from milter.trace import Tracer
 from model.mail import Direction, Mail
 from model.screen import Screening
@@ -39,7 +38,11 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One listener's settings and tools. `decide` is policy, bound to its own; `sampler`, `learner`: may be none."""
+    """One listener's settings and tools. `decide` is policy, bound to its own.
+
+    `after` begins what follows from a settled message, and returns what still reads it; `tagging` tells whether the
+    breaker has tripped.
+    """
 
     name: str
     hostname: str
@@ -64,8 +67,8 @@ class Lane:
     known: dict[str, Mapping[str, str]]
     patience: Patience
     timeouts: Timeouts
-    sampler: Sampler | None = None
-    learner: Learner | None = None
+    after: Callable[[Settled], list[Future[Any]]]
+    tagging: Callable[[], bool]
 
     def trusts(self, peer: str) -> bool:
         """Whether a peer may speak for a client with XFORWARD; a unix socket's peer (empty) may."""

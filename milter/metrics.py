@@ -21,6 +21,7 @@ from prometheus_client import (
 )
 
 from milter.record import MessageRecord
+from model.reasons import BREAKER
 
 INTERVAL = 0.25
 """Seconds between two reports of a worker."""
@@ -51,6 +52,8 @@ class WorkerMetrics:
         for recipient in record.recipients:
             label = str(record.label or "none")
             self._counts["recipients", (record.listener, str(recipient.route), label)] += 1
+            if recipient.reasons[:1] == (BREAKER,):
+                self._counts["tagged", (record.listener,)] += 1
         for stage, milliseconds in record.ms.items():
             self._observed["stage_seconds", (stage,)].append(milliseconds / 1000)
 
@@ -94,6 +97,7 @@ class Totals:
             "messages": self._counter("messages", "transactions answered, by class of reply", "listener", "reply"),
             "message_bytes": self._counter("message_bytes", "octets of messages received", "listener"),
             "recipients": self._counter("recipients", "copies by route and label", "listener", "route", "label"),
+            "tagged": self._counter("tagged", "copies that only an open breaker let pass", "listener"),
             "faults": self._counter("faults", "faults of our own, by kind", "kind"),
             "next_hop_failures": self._counter("next_hop_failures", "next hops that failed us", "listener"),
             "sessions_opened": self._counter("sessions_opened", "connections taken", "listener"),
@@ -110,6 +114,10 @@ class Totals:
         self.model_refused = Gauge("gatepost_model_refused",
                                    "1 while a promoted model was refused and the old one serves",
                                    registry=self.registry)
+        self.breaker = Gauge("gatepost_breaker_open", "1 while the model keeps too much to be believed, and is not",
+                             ["direction"], registry=self.registry)
+        self.trips = Counter("gatepost_breaker_trips", "how often the breaker tripped", ["direction"],
+                             registry=self.registry)
         self._by_worker: dict[int, dict[str, int]] = {}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

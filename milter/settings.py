@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from milter.endpoint import Endpoint
+from milter.watch_settings import BreakerSettings
 from model.defects import CODES
 from model.mail import Direction
 from model.verdict import Stage
@@ -295,6 +296,7 @@ class ModelSettings(Table):
         description="folder that gatepost model promote and rollback work in; while nothing is promoted there, the "
         "model that ships with Gatepost serves",
     )
+    breaker: BreakerSettings = Field(default_factory=BreakerSettings, description="when a new model keeps too much")
 
 
 class LogSettings(Table):

@@ -12,14 +12,14 @@ what is in flight and go.
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from milter import model_watch
+from milter.background import Background, migrate, unless
 from milter.crew import Crew, Generation, Worker, WorkerRefused
 from milter.endpoint import Endpoint
 from milter.events import LogEvents, log_key
@@ -33,9 +33,6 @@ from milter.prepare import StartError, check_writable, drop_privileges, make_fol
 from milter.settings import Settings
 from model.shelf import ShelfError
 from quarantine.errors import StoreError
-
-if TYPE_CHECKING:  # it brings the database with it, which need not be there before the workers are on their way
-    from milter.housekeeping import Housekeeper
 
 READY_LIMIT = 60.0
 """Seconds that a worker has to become ready."""
@@ -59,12 +56,12 @@ class Supervisor:
         self._read = read
         self._events = LogEvents(settings.log, b"")
         self._totals = Totals()
+        self._background = Background(lambda: self._settings, self._note, self._tag_soon, self._totals)
         self._crew = Crew(self._heard, self._left)
         self._ports = Ports(self._note)
         self._current: Generation | None = None
         self._generations: list[Generation] = []
         self._health = HealthServer(self._metrics, self._state)
-        self._housekeeper: Housekeeper | None = None
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
         self._reread = False
@@ -75,17 +72,17 @@ class Supervisor:
 
     async def run(self) -> None:
         """Serve until a signal ends it. Raises StartError if it cannot even begin."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload)
         try:
-            await self._unless_stopped(self._start())
+            await unless(self._stop, self._start())
             while not self._stop.is_set():
-                await self._unless_stopped(self._wake.wait())
+                await unless(self._stop, self._wake.wait())
                 if self._wake.is_set():
                     self._wake.clear()
-                    await self._unless_stopped(self._reload())
+                    await unless(self._stop, self._reload())
         finally:
             await self._shut_down()
 
@@ -110,19 +107,6 @@ class Supervisor:
                 self._wake.set()
             self._totals.model_refused.set(bool(self._watch.refused))
 
-    async def _unless_stopped(self, work: Awaitable[object]) -> None:
-        """Wait for `work`, or give it up when we are asked to stop."""
-        task = asyncio.ensure_future(work)
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            if not task.done():
-                task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
     # --- start
 
     async def _start(self) -> None:
@@ -142,9 +126,9 @@ class Supervisor:
         try:
             self._current = generation = self._new_generation(settings)
             workers = [await self._crew.start(generation, go=False) for _ in range(settings.gateway.worker_count)]
-            await asyncio.to_thread(_migrate, settings)
+            generation.tagging = await asyncio.to_thread(self._background.open)
             for worker in workers:
-                worker.go()
+                worker.go(generation.tagging)
             async with asyncio.timeout(READY_LIMIT):
                 versions = await asyncio.gather(*(worker.ready for worker in workers))
         except (ShelfError, StoreError, WorkerRefused) as error:
@@ -155,10 +139,9 @@ class Supervisor:
             raise StartError(f"cannot start a worker: {error.strerror}: {error.filename or ''}") from None
         self._promote(generation, versions[0])
         await self._fill(generation)  # a worker may have died since it was ready, while others were not yet
-        self._housekeeper = _housekeeper(lambda: self._settings, self._note)
-        self._housekeeper.start()
+        self._background.start()
         self._later(self._watch_model())
-        notify(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={len(workers)} workers, model {versions[0]}")
+        notify(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={self._status()}")
         took = round(time.monotonic() - begun, 3)
         self._events.note("info", "ready", workers=len(workers), model=versions[0], seconds=took)
 
@@ -182,6 +165,7 @@ class Supervisor:
     def _new_generation(self, settings: Settings) -> Generation:
         number = self._generations[-1].number + 1 if self._generations else 1
         generation = Generation(number, settings, self._ports.of(settings), self._watch.wanted(settings.model))
+        generation.tagging = self._current.tagging if self._current else frozenset()
         self._generations.append(generation)
         return generation
 
@@ -190,6 +174,28 @@ class Supervisor:
         self._settings = generation.settings
         generation.model = model
         self._totals.show_model(model)
+        self._tag(self._background.serving(generation.number, model, generation.settings))
+
+    def _tag_soon(self, tagging: frozenset[str]) -> None:
+        self._loop.call_soon_threadsafe(self._tag, tagging)
+
+    def _tag(self, tagging: frozenset[str]) -> None:
+        """Tell the workers that serve, and those to come, for which directions the breaker is open."""
+        generation = self._current
+        if generation is None or generation.tagging == tagging:
+            return
+        generation.tagging = tagging
+        for worker in generation.workers:
+            worker.tag(tagging)
+        notify(f"STATUS={self._status()}")
+
+    def _status(self) -> str:
+        """Return the line that `systemctl status` shows."""
+        if self._current is None:
+            return "starting"
+        opened = ", ".join(sorted(self._current.tagging))
+        said = f"; BREAKER OPEN for {opened} mail: what the model would keep is only tagged" if opened else ""
+        return f"{self._settings.gateway.worker_count} workers, model {self._current.model}{said}"
 
     # --- reload
 
@@ -203,7 +209,7 @@ class Supervisor:
         try:
             settings = read()
             self._ports.bind(settings.listener)
-            await asyncio.to_thread(_migrate, settings)
+            await asyncio.to_thread(migrate, settings)
             generation = self._new_generation(settings)
             await self._exchange(generation)
         except asyncio.CancelledError:
@@ -217,7 +223,7 @@ class Supervisor:
         else:
             self._totals.reloads.labels("done").inc()
             self._events.note("info", "reload-done", generation=generation.number, model=generation.model)
-        notify("READY=1")
+        notify(f"READY=1\nSTATUS={self._status()}")
 
     def _refused(self, generation: Generation | None, error: Exception, why: str) -> None:
         """Remember that it was the model that could not be had, for health and metrics."""
@@ -269,6 +275,7 @@ class Supervisor:
         match message["kind"]:
             case "metrics":
                 self._totals.add(worker.pid, message)
+                self._background.heard(worker.generation, message["tallies"])
             case "ready":
                 self._events.note("info", "worker-ready", worker=worker.pid, model=str(message.get("model", "")),
                                   seconds=round(time.monotonic() - worker.started, 3))
@@ -330,8 +337,7 @@ class Supervisor:
 
     async def _shut_down(self) -> None:
         self._stop.set()
-        if self._housekeeper is not None:
-            self._housekeeper.stop()
+        self._background.wind_down()
         notify("STOPPING=1")
         workers = self._workers()
         seconds = self._settings.gateway.drain_seconds if self._signals < 2 else 0.0
@@ -345,8 +351,7 @@ class Supervisor:
         await asyncio.gather(*(worker.gone.wait() for worker in workers))
         self._health.close()
         self._ports.release(self._ports.places)
-        if self._housekeeper is not None:
-            await asyncio.to_thread(self._housekeeper.stop, GRACE)
+        await asyncio.to_thread(self._background.stop, GRACE)
         self._events.note("info", "stopped")
 
     # --- what others may see
@@ -365,6 +370,7 @@ class Supervisor:
             "bundle": current.bundle if current else "",
             "pointer": self._watch.pointer,
             "refused": self._watch.refused,
+            **self._background.state(),
         }
 
     def _metrics(self) -> bytes:
@@ -374,19 +380,6 @@ class Supervisor:
         for worker in self._workers():
             self._totals.workers.labels(worker.state).inc()
         return self._totals.render()
-
-
-def _migrate(settings: Settings) -> None:
-    """Bring the database up to date; its libraries load while the workers load theirs. Raises StoreError."""
-    from quarantine.migrate import migrate
-
-    migrate(settings.quarantine)
-
-
-def _housekeeper(settings: Callable[[], Settings], note: Callable[..., None]) -> "Housekeeper":
-    from milter.housekeeping import Housekeeper
-
-    return Housekeeper(settings, note)
 
 
 def serve(settings: Settings, read: Callable[[], Settings]) -> None:

@@ -2,16 +2,17 @@
 
 The order is what keeps mail: nothing is written or sent before the verdicts; what is kept is durable before the
 dot goes to the next hop and before the client hears 250; a failure after that takes the pending rows back and is
-what the client hears. The deadline ends when our dot is sent. A sample is drawn when everything is settled, and the
-reply does not wait for it.
+what the client hears. The deadline ends when our dot is sent. What else follows (samples, counts) begins when
+everything is settled, and the reply does not wait for it.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from typing import Any
 
-from milter.acquaintance import meetings
+from milter.aftermath import Settled
 from milter.headers import relayed, verdict_lines
 from milter.lane import Lane
 from milter.link import Link
@@ -63,7 +64,8 @@ class Transaction:
         self._plan: Plan | None = None
         self._wanted: list[Verdict] = []
         self._job: Future[Screening] | None = None
-        self._sample: Future[bool] | None = None
+        self._readers: list[Future[Any]] = []
+        self._ticket: Ticket | None = None
         self._fault = ""
         self._message_id = ""
         self._queued_as = ""
@@ -77,10 +79,7 @@ class Transaction:
             answer = await self._guarded()
             self._ms["total"] = self._since(self._started)
             self._tell(answer)
-            if self._delivered and answer.positive:
-                self._draw()
-                if self._lane.learner is not None and self._plan is not None:
-                    self._lane.learner.note(meetings(self._mail, self._plan, self._screening))
+            self._follow_up(answer)
         except Exception:  # noqa: BLE001 - what was settled stays settled, even if nobody can be told of it
             self._lane.metrics.fault("log")
         finally:
@@ -123,7 +122,7 @@ class Transaction:
         self._wanted = [self._lane.decide(self._screening, self._mail, to.address)
                         for to in self._mail.envelope.recipients]
         self._plan = plan(self._wanted, stage=self._lane.stage, mode=self._lane.mode,
-                          on_unscored=self._lane.on_unscored, fault=self._event)
+                          on_unscored=self._lane.on_unscored, fault=self._event, tagging=self._lane.tagging())
         if self._plan.refuse is not None:
             await self._link.reset()
             return reply(self._plan.refuse)
@@ -131,7 +130,7 @@ class Transaction:
         return await self._carry_out(self._plan)
 
     async def _carry_out(self, todo: Plan) -> Reply:
-        ticket = await self._keep(todo) if todo.keep else None
+        self._ticket = ticket = await self._keep(todo) if todo.keep else None
         if not todo.deliver:
             await self._link.reset()
             return kept(self._lane.mode, ticket.message if ticket else "")
@@ -238,7 +237,7 @@ class Transaction:
         verdicts = [todo.verdicts[at] for at in todo.deliver]
         unscanned = (self._screening.fault or "no-score") if todo.unscanned else ""
         return (trace, *verdict_lines(verdicts, model=score.model if score else "", unscanned=unscanned,
-                                      observing=self._lane.stage is Stage.OBSERVE))
+                                      observing=self._lane.stage is Stage.OBSERVE or bool(todo.tagged)))
 
     def _in_time(self) -> None:
         if not self._present():
@@ -291,19 +290,17 @@ class Transaction:
             return todo.done(at)
         return Undone.REFUSED if answer.code >= 500 else Undone.DEFERRED
 
-    def _draw(self) -> None:
-        """Have a copy of this delivered message kept for review, if it is drawn; nothing waits for it."""
-        sampler, todo = self._lane.sampler, self._plan
-        if sampler is None or todo is None or not sampler.drawn():
-            return
-        at = todo.deliver[0]
-        copy = Kept(self._mail.envelope.recipients[at], todo.verdicts[at], self._screening, self._trace)
-        self._sample = sampler.write(self._mail, copy, self._lane.name)
-        asyncio.wrap_future(self._sample).add_done_callback(sampler.told)
+    def _follow_up(self, answer: Reply) -> None:
+        """Begin what follows from a message that is settled; nothing waits for it."""
+        todo = self._plan
+        if todo is not None and (answer.positive or todo.refuse is Event.REJECTED):
+            self._readers = self._lane.after(Settled(
+                self._mail, todo, tuple(self._wanted), self._screening, self._trace, self._lane.name,
+                delivered=self._delivered and answer.positive, ticket=self._ticket))
 
     def _give_back(self) -> None:
         """Close the message, but never under a thread that still reads it."""
-        readers = iter([job for job in (self._job, self._sample) if job is not None])
+        readers = iter([job for job in (self._job, *self._readers) if job is not None])
 
         def close(_: object = None) -> None:
             if (job := next(readers, None)) is not None:  # one after the other: of two threads, one closes

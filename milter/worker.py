@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from milter.acquaintance import Learner
+from milter.aftermath import Tally
 from milter.channel import Channel
 from milter.events import LogEvents, log_key, whereabouts
 from milter.gateway import Gateway
@@ -31,7 +32,7 @@ from model.domains import DomainLists
 from model.extracted import Limits
 from model.facts import Site
 from model.filterfile import ListsError
-from model.mail import RawMessage
+from model.mail import Direction, RawMessage
 from model.score import Scorer, ScoringFailed, verify
 from model.screen import Screener
 from model.shelf import ShelfError, resolve
@@ -108,6 +109,8 @@ class Worker:
         self._settings = settings
         self._listening = listening
         self._metrics = WorkerMetrics()
+        self._tally = Tally()
+        self._gateway: Gateway | None = None
         self._events = LogEvents(settings.log, log_key(settings.gateway.state_dir))
         self._leave = asyncio.Event()
         self._seconds = settings.gateway.drain_seconds
@@ -125,7 +128,7 @@ class Worker:
             message = await self._channel.receive()
             if message is None or message["kind"] != "go":
                 return
-            await self._serve(made, learner)
+            await self._serve(made, learner, message["tagging"])
         finally:
             made.extractor.close()
 
@@ -139,11 +142,13 @@ class Worker:
 
         return Learner(self._settings.quarantine, utc_now, failed)
 
-    async def _serve(self, made: Tools, learner: Learner | None) -> None:
+    async def _serve(self, made: Tools, learner: Learner | None, tagging: list[str]) -> None:
         loop = asyncio.get_running_loop()
         store = Store.open(self._settings.quarantine, clock=utc_now)  # from now on used by one thread of the gateway
         gateway = Gateway(self._settings, made.screener, store, self._events, self._metrics,
-                          thresholds=made.bundle.thresholds, learner=learner)
+                          thresholds=made.bundle.thresholds, learner=learner, tally=self._tally)
+        gateway.tag(map(Direction, tagging))
+        self._gateway = gateway
         if learner is not None:
             learner.start()
         room = Room(self._settings.gateway.max_connections_per_worker)
@@ -162,7 +167,7 @@ class Worker:
         await self._drain(gateway)
         for task in (reporting, listening):
             task.cancel()
-        self._channel.send("metrics", **self._metrics.take())
+        self._report_now()
         await self._channel.flush()
         _exit_soon(EXIT_LIMIT)
         if learner is not None:
@@ -185,6 +190,8 @@ class Worker:
             if message is None:
                 self._patience = max(0.0, self._seconds - ORPHAN_HURRY)
                 break
+            if message["kind"] == "tagging" and self._gateway is not None:
+                self._gateway.tag(map(Direction, message["tagging"]))
             if message["kind"] == "drain":
                 self._seconds, self._patience = float(message["seconds"]), float(message["patience"])
                 break
@@ -197,7 +204,10 @@ class Worker:
             self._tell_of_lost_lines()
             if self._metrics.changed or time.monotonic() - last >= HEARTBEAT:
                 last = time.monotonic()
-                self._channel.send("metrics", **self._metrics.take())
+                self._report_now()
+
+    def _report_now(self) -> None:
+        self._channel.send("metrics", **self._metrics.take(), tallies=self._tally.take())
 
     def _tell_of_lost_lines(self) -> None:
         if lost := STDERR.dropped():

@@ -14,6 +14,10 @@ EXEMPT_RECIPIENT = "exempt-recipient"
 NULL_SENDER = "null-sender"
 CLEAN = "clean"
 FACT = "fact"
+BREAKER = "breaker"
+
+BY_SCORE = frozenset({SCORE_REJECT, SCORE_QUARANTINE, SCORE_HOLD})
+"""Reasons by which the model keeps mail, and nobody's rule."""
 
 TEXTS: dict[str, str] = {
     BLOCK_RULE: "the operator blocks this sender or network",
@@ -30,6 +34,7 @@ TEXTS: dict[str, str] = {
     NULL_SENDER: "its score would keep it, but reports of delivery are never kept by score alone",
     CLEAN: "nothing speaks against it strongly enough",
     FACT: "a fact that weighed towards the score",
+    BREAKER: "its score would keep it, but the breaker has tripped: the model keeps too much mail to be believed",
 }
 
 FACTS: dict[str, str] = {

@@ -25,6 +25,7 @@ class State(StrEnum):
     DELETED = "deleted"
     EXPIRED = "expired"
     SAMPLED = "sampled"  # a copy of delivered mail, drawn for review: its recipient has it already
+    TAGGED = "tagged"  # delivered with headers only, since the breaker had tripped; nothing but its row is here
 
 
 class Action(StrEnum):
@@ -73,6 +74,7 @@ MOVES: tuple[Move, ...] = (
     Move(State.QUARANTINED, Action.EXPIRE, State.EXPIRED),
     Move(State.SAMPLED, Action.DELETE, State.DELETED),
     Move(State.SAMPLED, Action.EXPIRE, State.EXPIRED),
+    Move(State.TAGGED, Action.DELETE, State.DELETED),
 )
 
 UNDECIDED = (State.QUARANTINED, State.HELD)

@@ -106,6 +106,10 @@ class MessageRecord:
             defects=seen.defects[:DEFECTS],
         )
 
+    def lean(self) -> Self:
+        """Return it without what belongs to the body: the beginning of the text, links, files, defects."""
+        return replace(self, text="", links=(), files=(), defects=())
+
     def to_bytes(self) -> bytes:
         """Return compact JSON; lone surrogates (octets that are not UTF-8) survive as escapes."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()

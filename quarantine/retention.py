@@ -5,7 +5,7 @@ still has the message and comes again, and keeping our row as well would make tw
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select, update
@@ -184,8 +184,7 @@ def _without_text(store: Store, message: str, salt: bytes, sealed: bytes) -> byt
     except StoreError:
         return sealed
     # The stored beginning of the text is a part of the body, and goes with it.
-    lean = replace(record, text="", links=(), files=(), defects=())
-    return vault.seal_small("message", lean.to_bytes())
+    return vault.seal_small("message", record.lean().to_bytes())
 
 
 def _drop_rows(store: Store, now: datetime) -> int:

@@ -2,9 +2,9 @@
 
 In clear are only the columns that lists filter and sort by: times, state, direction, listener, sizes, the
 envelope's sender and recipient, the model's label, score and version, the deciding reason's code, the probability of
-a sample, and who reviewed what and why. Everything else that comes from a message is sealed: the body, its
-subject and header addresses, its text, links and file names, the client's facts, the ESMTP parameters, reasons
-and findings.
+a sample, who reviewed what and why; and figures about the model that name nobody (`epochs` and what follows).
+Everything else that comes from a message is sealed: the body, its subject and header addresses, its text, links and
+file names, the client's facts, the ESMTP parameters, reasons and findings.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision that this code reads and writes; the newest of `quarantine/migrations`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -154,4 +154,76 @@ correspondents = Table(
     Column("last_at", Moment, nullable=False),
     Index(None, "last_at"),
     comment="who writes to whom, as keyed hashes of addresses and of the outside address's domain",
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("settings", String(64), nullable=False),
+    comment="a time in which one model served under one policy; `settings` is a digest",
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("epoch", Integer, ForeignKey("epochs.id"), primary_key=True),
+    Column("at", Moment, primary_key=True),
+    Column("direction", String(8), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("value", Integer, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, nullable=False),
+    Index(None, "at"),
+    comment="how many messages of an hour or a day had a value: of the verdict, the score, a fact",
+)
+
+trips = Table(
+    "trips",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("epoch", Integer, ForeignKey("epochs.id"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("kept", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("kept_before", BigInteger, nullable=False),
+    Column("messages_before", BigInteger, nullable=False),
+    Column("cleared_at", Moment, nullable=True),
+    Column("cleared_by", Text, nullable=True),
+    Column("reason", Text, nullable=True),
+    comment="when the breaker tripped, on which figures, and who cleared it",
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("epoch", Integer, ForeignKey("epochs.id"), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("name", String(32), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("psi", Float, nullable=False),
+    Column("over_at", Moment, nullable=True),
+    comment="which distribution has drifted, from when to when",
+)
+
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("candidate", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("listener", Text, nullable=False),
+    Column("route", String(12), nullable=False),
+    Column("shadow_route", String(12), nullable=False),
+    Column("p_bad", Float, nullable=False),
+    Column("shadow_p_bad", Float, nullable=False),
+    Column("message_id", String(16), nullable=True),
+    Index(None, "candidate", "at"),
+    comment="a message as the model that serves and as a candidate see it; its id where it was kept or sampled",
 )

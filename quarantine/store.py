@@ -148,22 +148,33 @@ class Store:
             write(connection)
         return ticket
 
+    def tag(self, mail: Mail, tagged: Sequence[Kept], listener: str = "") -> Ticket:
+        """Write which recipients got a copy that only the breaker kept from being kept; no body, no text of it.
+
+        Raises StoreFull or StoreError, and then nothing was written.
+        """
+        ticket, write = self._prepared(mail, tagged, [State.TAGGED] * len(tagged), listener, drawn=None, body=False)
+        with self.writing() as connection:
+            write(connection)
+        return ticket
+
     def _room_for_sample(self, connection: Connection) -> bool:
         since = self.clock() - SAMPLING_SPAN
         query = select(func.count()).where(items.c.kept_at > since, items.c.drawn.is_not(None))
         return int(connection.execute(query).scalar_one()) < self.settings.sample_most
 
     def _prepared(
-        self, mail: Mail, kept: Sequence[Kept], states: Sequence[State], listener: str, *, drawn: float | None
+        self, mail: Mail, kept: Sequence[Kept], states: Sequence[State], listener: str, *, drawn: float | None,
+        body: bool = True,
     ) -> tuple[Ticket, Callable[[Connection], None]]:
         """Seal a message and its items; return what writes them."""
         ticket = Ticket(self._ids(), tuple(self._ids() for _ in kept))
         salt = self._entropy(SALT)
         vault = self.vault(ticket.message, salt)
         # Compressing and sealing come before the transaction, so that no other writer waits for them.
-        rows = vault.seal_body(mail.raw.chunks())
+        rows = vault.seal_body(mail.raw.chunks()) if body else []
         now = self.clock()
-        message = self._message_row(ticket, mail, kept[0], vault, salt, now)
+        message = self._message_row(ticket, mail, kept[0], vault, salt, now, body=body)
         message |= {"listener": column(listener), "stored": sum(map(len, rows)), "pieces": len(rows)}
         item_rows = [
             self._item_row(item, ticket.message, one, vault, now, state) | {"drawn": drawn}
@@ -208,26 +219,27 @@ class Store:
                 raise StoreError("the kept mail was confirmed already")
 
     def _message_row(
-        self, ticket: Ticket, mail: Mail, first: Kept, vault: Vault, salt: bytes, now: datetime
+        self, ticket: Ticket, mail: Mail, first: Kept, vault: Vault, salt: bytes, now: datetime, *, body: bool
     ) -> dict[str, Any]:
         score = first.screening.score
+        record = MessageRecord.of(mail, first.screening)
         return {
             "id": ticket.message,
             "kept_at": now,
             "direction": mail.direction,
             "sender": column(mail.envelope.sender),
             "size": mail.raw.size,
-            "body": True,
+            "body": body,
             "model": column(score.model) if score else "",
             "salt": salt,
-            "record": vault.seal_small("message", MessageRecord.of(mail, first.screening).to_bytes()),
+            "record": vault.seal_small("message", (record if body else record.lean()).to_bytes()),
         }
 
     def _item_row(
         self, item: str, message: str, one: Kept, vault: Vault, now: datetime, state: State
     ) -> dict[str, Any]:
         verdict = one.verdict
-        held = state is not State.SAMPLED and _kept_as(one) is State.HELD
+        held = state not in (State.SAMPLED, State.TAGGED) and _kept_as(one) is State.HELD
         return {
             "id": item,
             "message_id": message,

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gatepost.commands.model_breaker import breaker
 from gatepost.commands.model_switch import promote, rollback
 from gatepost.commands.options import json_lines, json_object, scoring_config
 from gatepost.terminal import columns, wrapped
@@ -26,6 +27,7 @@ def command() -> None:
 
 command.add_command(promote)
 command.add_command(rollback)
+command.add_command(breaker)
 _MODEL = click.argument("model", required=False)
 
 

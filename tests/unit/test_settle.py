@@ -54,6 +54,34 @@ def test_without_a_score_the_setting_decides(setting, routes, deliver, keep, ref
     assert (got.deliver, got.keep, got.refuse, got.unscanned) == (deliver, keep, refuse, unscanned)
 
 
+def by_score(route: Route) -> Verdict:
+    return Verdict(route, (Reason(f"score-{route}"), Reason("fact", "is_reply")))
+
+
+@pytest.mark.parametrize("mode", [BEFORE_QUEUE, AFTER_QUEUE])
+@pytest.mark.parametrize("stage", [Stage.KEEP, Stage.REJECT])
+def test_with_an_open_breaker_the_model_keeps_and_refuses_nothing(stage, mode):
+    """What it would have done stays in the verdict, for headers, log and record; `breaker` says why it was not."""
+    wanted = [by_score(Q), by_score(H), by_score(R)]
+    for some in (wanted, wanted[2:]):
+        got = plan(some, stage=stage, mode=mode, on_unscored="hold", tagging=True)
+        everyone = tuple(range(len(some)))
+        assert (got.deliver, got.keep, got.refuse, got.tagged) == (everyone, (), None, everyone)
+        assert all(v.reasons[0].code == "breaker" and v.route is not D for v in got.verdicts)
+        assert all(got.done(at) is D for at in everyone)
+
+
+def test_with_an_open_breaker_rules_leaks_defects_and_faults_still_act():
+    leak, blocked = Verdict(H, (Reason("leak", "payment-card"),)), Verdict(Q, (Reason("block-rule", "x"),))
+    defect, unscored = Verdict(H, (Reason("defect", "header-too-long"),)), Verdict(U, (Reason("unscored"),))
+
+    got = plan([leak, blocked, defect, unscored, by_score(Q), *verdicts(D)], stage=Stage.KEEP, mode=BEFORE_QUEUE,
+               on_unscored="hold", tagging=True)  # fmt: skip
+
+    assert (got.keep, got.deliver, got.tagged) == ((0, 1, 2, 3), (4, 5), (4,))
+    assert plan(verdicts(U), stage=Stage.KEEP, mode=BEFORE_QUEUE, on_unscored="tempfail", tagging=True).refuse
+
+
 @pytest.mark.parametrize("stage", list(Stage))
 def test_a_message_that_cannot_be_relayed_is_held_whatever_the_stage(stage):
     got = plan(verdicts(D, R), stage=stage, mode=AFTER_QUEUE, on_unscored="deliver", fault=Event.BAD_LINE_ENDING)

@@ -1,0 +1,61 @@
+"""Settings of what is watched about the model that serves: `[model.breaker]`, `[model.drift]`, `[model.shadow]`."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from quarantine.settings import Span
+
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class Watched(BaseModel):
+    """A table of the file: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BreakerSettings(Watched):
+    """[model.breaker]: when a model that was changed keeps far too much, its mail is delivered with headers only."""
+
+    act: Flag = Field(
+        default=True,
+        description="tag instead of keeping once it trips; false only says so (log, metrics, gatepost check)",
+    )
+    window: Span = Field(
+        default=timedelta(hours=1),
+        description="length of the sliding window in which kept mail is counted: long enough for a quiet hour to "
+        "hold `least` messages, short enough to forget yesterday",
+    )
+    watch: Span = Field(
+        default=timedelta(days=3),
+        description="how long after a change of model or policy the breaker may trip; afterwards a jump is the "
+        "mail's doing, not the model's",
+    )
+    history: Span = Field(
+        default=timedelta(days=7),
+        description="how far back before the change the site's own share is looked for: a whole week, since nights "
+        "and week-ends have less honest mail; the worst hours of it are what counts",
+    )
+    least: int = Field(
+        default=50, strict=True, ge=10,
+        description="messages in the window from which it may trip: the price of a bad model is about so many",
+    )  # fmt: skip
+    factor: float = Field(
+        default=3.0, strict=True, ge=1.0, le=1000.0,
+        description="how many times the odds of being kept may rise above the worst hours before; the model's own "
+        "false-positive budget is far below, and a spam wave rarely above",
+    )  # fmt: skip
+    floor: float = Field(
+        default=0.05, strict=True, gt=0.0, lt=1.0,
+        description="share of mail that may be kept whatever it was before: from none to a little is no bad day",
+    )  # fmt: skip
+    unknown: float = Field(
+        default=0.5, strict=True, gt=0.0, lt=1.0,
+        description="share that may be kept where there was too little mail before the change to compare with",
+    )  # fmt: skip
+    false_alarm: float = Field(
+        default=0.001, strict=True, gt=0.0, lt=0.5,
+        description="probability, for each change, that chance alone trips it; shared among all looks of the watch",
+    )  # fmt: skip

@@ -1,0 +1,88 @@
+"""Running counts of what the model says, by hour or day: no message is named, and none can be found by them.
+
+An epoch is a time in which one model served under one policy. Counts are of messages, within an epoch, by direction
+and by the name and value of something: the verdict, a band of the score, a fact.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+
+from model.mail import Direction
+from quarantine.schema import alarms, epochs, tallies, trips
+from quarantine.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One row: since when which model served; `settings` is a digest of what else decides."""
+
+    id: int
+    at: datetime
+    model: str
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is counted: in an epoch, from an hour or day on, in a direction, a value of something."""
+
+    epoch: int
+    at: datetime
+    direction: Direction
+    name: str
+    value: int
+
+
+def history(store: Store) -> tuple[Epoch, ...]:
+    """Return every epoch, the one that lasts at the end. Raises StoreError."""
+    with store.reading() as connection:
+        rows = connection.execute(select(epochs).order_by(epochs.c.id)).all()
+    return tuple(Epoch(row.id, row.at, row.model, row.settings) for row in rows)
+
+
+def begin(store: Store, model: str, settings: str, at: datetime) -> Epoch:
+    """Begin another epoch; durable when it returns. Raises StoreError."""
+    with store.writing() as connection:
+        done = connection.execute(insert(epochs), {"at": at, "model": model, "settings": settings})
+        return Epoch(int(done.inserted_primary_key[0]), at, model, settings)
+
+
+def add(store: Store, counts: Mapping[Cell, int]) -> None:
+    """Add counts to what is there, in one transaction. Raises StoreError."""
+    table = tallies.c
+    with store.writing() as connection:
+        for cell, n in counts.items():
+            row = {"epoch": cell.epoch, "at": cell.at, "direction": cell.direction, "name": cell.name,
+                   "value": cell.value}  # fmt: skip
+            same = update(tallies).where(*(table[key] == value for key, value in row.items()))
+            if not connection.execute(same.values(n=table.n + n)).rowcount:
+                connection.execute(insert(tallies), {**row, "n": n})
+
+
+def read(store: Store, within: Collection[int], *, names: Collection[str] = (), direction: Direction | None = None,
+         since: datetime | None = None, before: datetime | None = None) -> dict[Cell, int]:  # fmt: skip
+    """Return the counts of some epochs, in the order of time. Raises StoreError."""
+    table = tallies.c
+    query = select(tallies).where(table.epoch.in_(within)).order_by(table.at, table.epoch)
+    query = query.where(table.name.in_(names)) if names else query
+    query = query.where(table.direction == direction) if direction else query
+    query = query.where(table.at >= since) if since else query
+    query = query.where(table.at < before) if before else query
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return {Cell(r.epoch, r.at, Direction(r.direction), r.name, r.value): r.n for r in rows}
+
+
+def expire(store: Store, before: datetime) -> int:
+    """Forget counts of before a time, and epochs of which nothing is left; return how many counts. StoreError."""
+    with store.writing() as connection:
+        gone = int(connection.execute(delete(tallies).where(tallies.c.at < before)).rowcount)
+        if gone:
+            last = select(epochs.c.id).order_by(epochs.c.id.desc()).limit(1)
+            used = (select(table.c.epoch) for table in (tallies, trips, alarms))
+            connection.execute(delete(epochs).where(
+                epochs.c.at < before, epochs.c.id.not_in(last), *(epochs.c.id.not_in(some) for some in used)))
+    return gone

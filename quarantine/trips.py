@@ -1,0 +1,79 @@
+"""When the breaker tripped, on which figures, and who or what closed it again."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+
+from model.mail import Direction
+from quarantine.record import column
+from quarantine.schema import epochs, trips
+from quarantine.store import Store
+
+OURSELVES = "gatepost"
+"""Who clears a trip because another model or policy came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """One row. `kind` is held or quarantined: so many `kept` of so many messages, now and before (0 of 0: unknown).
+
+    It is open while `cleared_at` is None; `cleared_by` is a person's account, or `OURSELVES`.
+    """
+
+    id: int
+    epoch: int
+    model: str
+    at: datetime
+    direction: Direction
+    kind: str
+    kept: int
+    messages: int
+    kept_before: int
+    messages_before: int
+    cleared_at: datetime | None = None
+    cleared_by: str = ""
+    reason: str = ""
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person cleared it, who accepts the new level with that."""
+        return self.cleared_at is not None and self.cleared_by != OURSELVES
+
+    @property
+    def told(self) -> str:
+        """What happened, in one sentence without a capital or a full stop."""
+        before = (f"in its worst hours before it was {self.kept_before} of {self.messages_before}"
+                  if self.messages_before else "there was too little mail before to compare with")  # fmt: skip
+        return f"model {self.model} {self.kind} {self.kept} of {self.messages} {self.direction} messages; {before}"
+
+
+def record(store: Store, trip: Trip) -> Trip:
+    """Write an open trip and return it with its id; durable when it returns. Raises StoreError."""
+    names = ("epoch", "at", "direction", "kind", "kept", "messages", "kept_before", "messages_before")
+    row = {name: getattr(trip, name) for name in names}
+    with store.writing() as connection:
+        done = connection.execute(insert(trips), row)
+        return replace(trip, id=int(done.inserted_primary_key[0]))
+
+
+def clear(store: Store, *, by: str, reason: str, at: datetime) -> int:
+    """Close every open trip; return how many. Raises StoreError."""
+    change = update(trips).where(trips.c.cleared_at.is_(None))
+    with store.writing() as connection:
+        values = {"cleared_at": at, "cleared_by": column(by), "reason": column(reason)}
+        return int(connection.execute(change.values(**values)).rowcount)
+
+
+def tripped(store: Store, *, epoch: int | None = None, only_open: bool = False, limit: int = 100) -> list[Trip]:
+    """Return trips, the newest first: all, those of an epoch, those that are open. Raises StoreError."""
+    query = select(trips, epochs.c.model).join(epochs, epochs.c.id == trips.c.epoch).order_by(trips.c.id.desc())
+    query = query.where(trips.c.epoch == epoch) if epoch is not None else query
+    query = query.where(trips.c.cleared_at.is_(None)) if only_open else query
+    with store.reading() as connection:
+        rows = connection.execute(query.limit(limit)).all()
+    return [
+        Trip(r.id, r.epoch, r.model, r.at, Direction(r.direction), r.kind, r.kept, r.messages, r.kept_before,
+             r.messages_before, r.cleared_at, r.cleared_by or "", r.reason or "")
+        for r in rows
+    ]  # fmt: skip

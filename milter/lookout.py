@@ -1,4 +1,4 @@
-"""The supervisor's lookout: counts what the model says in all workers, and trips the breaker when it says too much.
+"""The supervisor's lookout: counts what the model says in all workers, trips the breaker, and tells of drift.
 
     epoch    a time in which one model served under one policy; a change of either begins another
     armed    for `watch` after a change, each direction is compared with what was before it
@@ -22,6 +22,7 @@ from typing import Any
 from milter import breaker
 from milter.baseline import Baseline, by_hour, digest, hour
 from milter.drift import HELD, QUARANTINED, VERDICT
+from milter.drift_watch import DriftWatch
 from milter.housekeeping import Note
 from milter.metrics import Totals
 from milter.settings import Settings
@@ -72,6 +73,7 @@ class Lookout:
         self._pending: Counter[tuple[int, datetime, Direction, str, int]] = Counter()
         self._windows: dict[Direction, breaker.Window] = {}
         self._baseline = Baseline()
+        self._drift = DriftWatch(lambda: settings().model.drift, note, totals)
         self._trips: dict[Direction, Trip] = {}
         self._store: Store | None = None
         self._flushed = 0.0
@@ -134,9 +136,10 @@ class Lookout:
                     self._window(way).add(more, ticks)
 
     def state(self) -> dict[str, Any]:
-        """Return the trips that are open, for health."""
+        """Return the trips that are open and the alarms that last, for health."""
         return {"breaker": [{"direction": trip.direction, "since": trip.at.isoformat(), "why": trip.told}
-                            for trip in tuple(self._trips.values())]}  # fmt: skip
+                            for trip in tuple(self._trips.values())],
+                "drift": list(self._drift.told)}  # fmt: skip
 
     # --- the thread
 
@@ -193,6 +196,8 @@ class Lookout:
         self._hear_of_clearing(store)
         if last or self._ticks() - self._flushed >= FLUSH:
             self._flush(store)
+        if self._last is not None and not last:
+            self._drift.turn(store, self._last, self._clock())
 
     def _take_changes(self, store: Store) -> None:
         while self._changes:

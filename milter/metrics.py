@@ -118,6 +118,10 @@ class Totals:
                              ["direction"], registry=self.registry)
         self.trips = Counter("gatepost_breaker_trips", "how often the breaker tripped", ["direction"],
                              registry=self.registry)
+        self.drift = Gauge("gatepost_drift_psi", "distance of the last days from the reference, of score and facts",
+                           ["direction", "name"], registry=self.registry)
+        self.drift_alarm = Gauge("gatepost_drift_alarm", "1 while it is an alarm", ["direction", "name"],
+                                 registry=self.registry)
         self._by_worker: dict[int, dict[str, int]] = {}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

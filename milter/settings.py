@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from milter.endpoint import Endpoint
-from milter.watch_settings import BreakerSettings
+from milter.watch_settings import BreakerSettings, DriftSettings
 from model.defects import CODES
 from model.mail import Direction
 from model.verdict import Stage
@@ -297,6 +297,7 @@ class ModelSettings(Table):
         "model that ships with Gatepost serves",
     )
     breaker: BreakerSettings = Field(default_factory=BreakerSettings, description="when a new model keeps too much")
+    drift: DriftSettings = Field(default_factory=DriftSettings, description="when mail is not what it was")
 
 
 class LogSettings(Table):

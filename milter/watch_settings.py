@@ -1,4 +1,4 @@
-"""Settings of what is watched about the model that serves: `[model.breaker]`, `[model.drift]`, `[model.shadow]`."""
+"""Settings of what is watched about the model that serves: `[model.breaker]` and `[model.drift]`."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -59,3 +59,30 @@ class BreakerSettings(Watched):
         default=0.001, strict=True, gt=0.0, lt=0.5,
         description="probability, for each change, that chance alone trips it; shared among all looks of the watch",
     )  # fmt: skip
+
+
+class DriftSettings(Watched):
+    """[model.drift]: when score or facts of the mail are no longer what they were when the model began to serve."""
+
+    days: int = Field(
+        default=7, strict=True, ge=1, le=60,
+        description="days of the reference, from when the model began to serve, and of what is compared with it: "
+        "a week, since week-ends differ from working days",
+    )  # fmt: skip
+    least: int = Field(
+        default=1000, strict=True, ge=100,
+        description="messages that either needs; the reference goes on until it has them",
+    )  # fmt: skip
+    psi: float = Field(
+        default=0.25, strict=True, gt=0.0, le=10.0,
+        description="population stability index, beyond what chance gives, from which it is an alarm; a common "
+        "reading is that below .1 nothing has changed and from .25 on the mail is another",
+    )  # fmt: skip
+    false_alarm: float = Field(
+        default=0.01, strict=True, gt=0.0, lt=0.5,
+        description="probability that chance alone gives an alarm on a day; shared by the score and all facts",
+    )  # fmt: skip
+    keep: Span = Field(
+        default=timedelta(days=400),
+        description="how long counts are kept, a few hundred small rows a day; a model's reference goes with them",
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from gatepost.commands.model_breaker import breaker
+from gatepost.commands.model_drift import drift
 from gatepost.commands.model_switch import promote, rollback
 from gatepost.commands.options import json_lines, json_object, scoring_config
 from gatepost.terminal import columns, wrapped
@@ -28,6 +29,7 @@ def command() -> None:
 command.add_command(promote)
 command.add_command(rollback)
 command.add_command(breaker)
+command.add_command(drift)
 _MODEL = click.argument("model", required=False)
 
 

@@ -53,7 +53,7 @@ def test_all_right_beside_a_running_gateway(gateway):
     assert code == 0, output
     lines = found(output)
     assert set(lines) == {"settings", "model", "lists", "next hop in", "next hop release", "database", "breaker",
-                          "key", "state_dir", "spool_dir"}  # fmt: skip
+                          "drift", "key", "state_dir", "spool_dir"}  # fmt: skip
     assert "fits the database" in lines["key"]["detail"]
     assert gateway.health()["ok"]
 

@@ -37,7 +37,7 @@ class Gateway:
         self.tagging = self.it.open()
         self.number = 0
 
-    def _note(self, level: str, name: str, /, **values: object) -> None:
+    def _note(self, level: str, name: str, **values: object) -> None:
         self.notes.append((name, values))
 
     def serve(self, model: str) -> frozenset[str]:

@@ -1,0 +1,44 @@
+"""Which distribution has drifted, from when to when: what was told stays told."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+
+from model.mail import Direction
+from quarantine.schema import alarms, epochs
+from quarantine.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One row; it lasts while `over_at` is None."""
+
+    id: int
+    model: str
+    direction: Direction
+    name: str
+    at: datetime
+    psi: float
+    over_at: datetime | None = None
+
+
+def lasting(store: Store) -> list[Alarm]:
+    """Return the alarms that last. Raises StoreError."""
+    query = select(alarms, epochs.c.model).join(epochs, epochs.c.id == alarms.c.epoch).order_by(alarms.c.id)
+    with store.reading() as connection:
+        rows = connection.execute(query.where(alarms.c.over_at.is_(None))).all()
+    return [Alarm(r.id, r.model, Direction(r.direction), r.name, r.at, r.psi) for r in rows]
+
+
+def begin(store: Store, epoch: int, direction: Direction, name: str, psi: float, at: datetime) -> None:
+    """Write that something has drifted. Raises StoreError."""
+    row = {"epoch": epoch, "direction": direction, "name": name, "at": at, "psi": psi}
+    with store.writing() as connection:
+        connection.execute(insert(alarms), row)
+
+
+def end(store: Store, alarm: Alarm, at: datetime) -> None:
+    """Write that it is over. Raises StoreError."""
+    with store.writing() as connection:
+        connection.execute(update(alarms).where(alarms.c.id == alarm.id).values(over_at=at))

@@ -3,13 +3,14 @@
 import base64
 import hashlib
 
-from model import filename, magic, transfer, urls
+from model import filename, magic, transfer, urls, views
 from model.charset import decode
 from model.extracted import Limits, Link, Part
 from model.headers import decode_words
 from model.html import NODES, read_html
 from model.mime import Entity
 from model.smime import signed_content
+from model.views import View
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml", "text/htm", "text/x-html"})
 _TEXT_TYPES = frozenset({
@@ -20,7 +21,6 @@ _TEXT_TYPES = frozenset({
 _HTML_NAMES = (".html", ".htm", ".shtml", ".xhtml", ".svg")
 _MISMATCH_FREE = frozenset({"application/octet-stream", "application/x-download", "application/force-download", "",
                             "application/binary", "application/x-unknown", "text/plain"})
-HEAD_SHARE = 0.75
 
 
 class Contents:
@@ -30,8 +30,7 @@ class Contents:
         self.limits = limits
         self.content = content
         self.parts: list[Part] = []
-        self.visible: list[str] = []
-        self.hidden: list[str] = []
+        self.views: list[View] = []
         self.links: list[Link] = []
         self.html = False
         self.defects: dict[str, None] = {}
@@ -41,6 +40,7 @@ class Contents:
         self._nodes = NODES
         self._chars = 4 * limits.text_chars
         self._seen: set[bytes] = set()
+        self._choice: object | None = None
 
     def flag(self, code: str) -> None:
         """Note a defect of the whole message once."""
@@ -48,6 +48,7 @@ class Contents:
 
     def add(self, leaf: Entity) -> None:
         """Decode a leaf in every way that a reader could and take in what comes out."""
+        self._choice = leaf.choice
         if len(leaf.body) > self._octets:
             self.flag("decoded-too-large")
             leaf.body = leaf.body[: self._octets]
@@ -59,6 +60,7 @@ class Contents:
         self._part(leaf, octets[0], codes)
         for other in octets[1:4]:
             self._reading(leaf, other)
+        self._choice = None
 
     def _part(self, leaf: Entity, octets: bytes, codes: list[str]) -> None:
         kind = leaf.type.main
@@ -151,13 +153,12 @@ class Contents:
         self.html |= bool(page.text)
         self._links(page.links)
         self._links([link for link in _text_links(page.text, self.limits.links + 1) if link.href not in known])
-        self.visible.append(page.text)
-        self.hidden.append(page.hidden)
+        self.views.append(View(page.text, True, page.hidden, self._choice))
 
     def _plain(self, text: str) -> None:
         text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
         self._links(_text_links(text[: self.limits.text_chars], self.limits.links + 1))
-        self.visible.append(text)
+        self.views.append(View(text, choice=self._choice))
 
     def _links(self, links: list[Link]) -> None:
         room = self.limits.links - len(self.links)
@@ -212,23 +213,13 @@ class Contents:
 
     def texts(self) -> tuple[str, str]:
         """Return (visible, hidden) text: each different text once, joined by a blank line, within the limit."""
-        return self._joined(self.visible), self._joined(self.hidden)
+        return self._joined(views.shown(self.views)), self._joined(views.hidden(self.views))
 
-    def _joined(self, views: list[str]) -> str:
-        kept: list[tuple[str, str]] = []
-        for view in views:
-            words = " ".join(view.split())
-            if not words or any(words in other for _, other in kept[-50:]):
-                continue
-            kept = [pair for pair in kept if pair[1] not in words] if len(kept) < 20 else kept
-            kept.append((view, words))
-        text = "\n\n".join(view for view, _ in kept)
-        limit = self.limits.text_chars
-        if len(text) <= limit:
-            return text
-        self.flag("text-truncated")
-        head = int(limit * HEAD_SHARE)
-        return text[:head] + "\n\n" + text[len(text) - (limit - head - 2) :]
+    def _joined(self, texts: list[str]) -> str:
+        text, cut = views.joined(texts, self.limits.text_chars)
+        if cut:
+            self.flag("text-truncated")
+        return text
 
 
 def _text_links(text: str, limit: int) -> list[Link]:

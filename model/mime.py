@@ -31,6 +31,8 @@ class Entity:
     depth: int
     defects: list[str] = field(default_factory=list)
     encoding_odd: bool = False
+    choice: object | None = None
+    """The innermost multipart/alternative around the leaf: one object for all of its leaves."""
 
     @property
     def type(self) -> Parameters:
@@ -55,6 +57,7 @@ class _Frame:
 
     boundaries: list[bytes]
     digest: bool
+    choice: object | None
     closed: bool = False
 
 
@@ -133,6 +136,7 @@ class _Walk:
                 self.tree.fields = fields
             body = start + fields.end
             entity = _entity(fields, digest=digest, depth=self.base + len(self.stack) + self.messages)
+            entity.choice = self.stack[-1].choice if self.stack else None
             self._judge(entity)
             deep = entity.depth >= self.limits.depth
             names = _boundaries(entity)
@@ -186,7 +190,9 @@ class _Walk:
         if any(n in frame.boundaries for frame in self.stack for n in names):
             self._flag("boundary-reused")
             self._flag("mime-ambiguous")
-        self.stack.append(_Frame(names, entity.type.main == "multipart/digest"))
+        around = self.stack[-1].choice if self.stack else None
+        choice = object() if entity.type.main == "multipart/alternative" else around
+        self.stack.append(_Frame(names, entity.type.main == "multipart/digest", choice))
         return True
 
     def _last(self) -> dict[bytes, int]:

@@ -24,7 +24,7 @@ OCTETS = 2 * 1024 * 1024
 def salvage(raw: bytes, contents: Contents) -> None:
     """Add to `contents` what encoded runs in the first 2 MB of `raw` hold."""
     raw = raw[:OCTETS].replace(b"\0", b"")
-    known = "\n".join(contents.visible)
+    known = "\n".join(view.text for view in contents.views)
     hashes = {part.sha256 for part in contents.parts}
     for number, match in enumerate(_RUN.finditer(raw)):
         if number >= RUNS:

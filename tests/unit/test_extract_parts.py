@@ -61,7 +61,7 @@ def test_plain_and_html_are_both_read() -> None:
         b"\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>Other <b>words</b></p>\r\n--b--\r\n"
     )
 
-    assert found.text == "Plain words\n\nOther words"
+    assert found.text == "Other words\n\nPlain words"
     assert found.html
     assert not found.defects
     assert [(p.type, p.size, p.attachment) for p in found.parts] == [

@@ -12,6 +12,7 @@ from pathlib import Path
 from milter.endpoint import Endpoint
 from milter.next_hop import HopError, NextHop, Timeouts
 from milter.settings import ListenerSettings, Settings
+from milter.shadow_keeper import candidate
 from model.bundle import Bundle, BundleError
 from model.domains import DomainLists
 from model.filterfile import ListsError
@@ -45,6 +46,8 @@ def run(settings: Settings, path: Path) -> Iterator[Check]:
     """Yield every check in turn; each finds its own faults and none stops the next."""
     yield Check("settings", True, _settings(settings, path))
     yield _checked("model", lambda: _model(settings))
+    if settings.model.shadow:
+        yield _checked("shadow", lambda: _shadow(settings))
     yield _checked("lists", _lists)
     for name, endpoint in _hops(settings):
         yield _checked(f"next hop {name}", partial(_hop, settings, endpoint))
@@ -87,6 +90,11 @@ def _model(settings: Settings) -> str:
     took = time.monotonic() - begun
     return (f"{bundle.version}: {len(bundle.files)} hashes right, {len(bundle.goldens)} golden scores within "
             f"{worst:.3f} of {bundle.golden_tolerance:g} logits, in {took:.1f} s")
+
+
+def _shadow(settings: Settings) -> str:
+    bundle = Bundle.open(candidate(settings.model))
+    return f"{bundle.version} scores live mail as well, and decides nothing"
 
 
 def _lists() -> str:

@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from milter.acquaintance import Learner, meetings
 from milter.aside import Aside
@@ -33,6 +33,13 @@ class Settled:
     listener: str
     delivered: bool
     ticket: Ticket | None = None
+
+
+class Shadowing(Protocol):
+    """What shows messages to a candidate; `milter.shadow_feed.Feed` does."""
+
+    def send(self, settled: Settled, message: str) -> bool:
+        """Hand a message on with the id it is kept under, if it is; False where there is no room. Never waits."""
 
 
 class Tally:
@@ -62,16 +69,31 @@ class Aftermath:
     sampler: Sampler | None = None
     learner: Learner | None = None
     tally: Tally = field(default_factory=Tally)
+    shadow: Shadowing | None = None
 
     def of(self, settled: Settled) -> list["Future[Any]"]:
         """Begin what follows; the mail must stay open until the futures that are returned are done."""
         self.tally.add(settled)
         if not settled.delivered:
+            self._shadow(settled, settled.ticket)
             return []
         if self.learner is not None:
             self.learner.note(meetings(settled.mail, settled.plan, settled.screening))
-        begun = [self._sample(settled), self._tag(settled)]
-        return [one for one in begun if one is not None]
+        begun = [one for one in (self._sample(settled), self._tag(settled)) if one is not None]
+        if settled.ticket is None and begun:
+            asyncio.wrap_future(begun[0]).add_done_callback(lambda done: self._shadow(settled, _ticket(done)))
+        else:
+            self._shadow(settled, settled.ticket)
+        return begun
+
+    def _shadow(self, settled: Settled, ticket: Ticket | None) -> None:
+        """Show the message to a candidate, once the reply has been written."""
+        if self.shadow is not None:
+            asyncio.get_running_loop().call_soon(self._shown, settled, ticket.message if ticket else "")
+
+    def _shown(self, settled: Settled, message: str) -> None:
+        if self.shadow is not None and not self.shadow.send(settled, message):
+            self.metrics.fault("shadow-skipped")
 
     def _sample(self, settled: Settled) -> "Future[Any] | None":
         """Have a copy of this delivered message kept for review, if it is drawn."""
@@ -107,6 +129,10 @@ class Aftermath:
         if self.sampler is not None:
             self.sampler.close()
         self.aside.close()
+
+
+def _ticket(done: "asyncio.Future[Ticket | None]") -> Ticket | None:
+    return None if done.cancelled() or done.exception() is not None else done.result()
 
 
 def _copy(settled: Settled, at: int) -> Kept:

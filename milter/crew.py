@@ -97,15 +97,20 @@ class Generation:
 
 
 class Crew:
-    """Starts workers and listens to them. `heard` gets their messages, `left` the news that one has gone."""
+    """Starts workers and listens to them. `heard` gets their messages, `left` the news that one has gone.
+
+    `feed` is what workers show messages to the shadow process by.
+    """
 
     def __init__(
         self,
         heard: Callable[[Worker, dict[str, Any]], None],
         left: Callable[[Generation, Worker, str], None],
+        feed: socket.socket,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._feed = feed
         self._heard = heard
         self._left = left
         self._clock = clock
@@ -119,8 +124,8 @@ class Crew:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *WORKER, str(theirs.fileno()),
-                    pass_fds=(theirs.fileno(), *listening.values()), stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.DEVNULL, env={**os.environ, **FRUGAL},
+                    pass_fds=(theirs.fileno(), self._feed.fileno(), *listening.values()),
+                    stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, env={**os.environ, **FRUGAL},
                     start_new_session=True,  # Ctrl-C in a terminal is for the supervisor alone
                 )  # fmt: skip
             except BaseException:
@@ -132,7 +137,8 @@ class Crew:
         generation.workers.append(worker)
         settings = generation.settings.model_dump(mode="json", include=set(Settings.model_fields))
         settings["model"]["path"] = generation.bundle
-        worker.channel.send("start", settings=settings, listening=listening, generation=generation.number)
+        worker.channel.send("start", settings=settings, listening=listening, generation=generation.number,
+                            feed=self._feed.fileno())
         if go:
             worker.go(generation.tagging)
         task = asyncio.create_task(self._attend(generation, worker))

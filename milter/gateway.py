@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from milter.acquaintance import Learner
-from milter.aftermath import Aftermath, Tally
+from milter.aftermath import Aftermath, Shadowing, Tally
 from milter.aside import Aside
 from milter.connection import Connection
 from milter.lane import Lane, Patience, Screens
@@ -43,7 +43,7 @@ class Gateway:
                  thresholds: Thresholds | None = None, tracer: Tracer | None = None,
                  patience: Patience | None = None, timeouts: Timeouts | None = None,
                  now: Callable[[], datetime] | None = None, learner: Learner | None = None,
-                 tally: Tally | None = None, decide: Decide = decide) -> None:
+                 tally: Tally | None = None, shadow: Shadowing | None = None, decide: Decide = decide) -> None:
         self._settings = settings
         self._screener = screener
         self._store = store
@@ -63,7 +63,7 @@ class Gateway:
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="storing")
         self._sampler = Sampler(store.settings, store.clock, metrics) if store.settings.sample else None
         self._after = Aftermath(metrics, Aside(store.settings, store.clock, "tags"), self._sampler, learner,
-                                tally or Tally())
+                                tally or Tally(), shadow)
         self._tagging: frozenset[Direction] = frozenset()
         self._known: dict[str, Mapping[str, str]] = {}
         self._sessions: set[Connection] = set()

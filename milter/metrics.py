@@ -122,6 +122,8 @@ class Totals:
                            ["direction", "name"], registry=self.registry)
         self.drift_alarm = Gauge("gatepost_drift_alarm", "1 while it is an alarm", ["direction", "name"],
                                  registry=self.registry)
+        self.shadow = Counter("gatepost_shadow", "messages that the candidate scored, by outcome", ["outcome"],
+                              registry=self.registry)
         self._by_worker: dict[int, dict[str, int]] = {}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

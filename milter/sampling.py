@@ -15,7 +15,7 @@ from milter.record import Metrics
 from model.mail import Mail
 from quarantine.record import Kept
 from quarantine.settings import StoreSettings
-from quarantine.store import Clock, Store, StoreError
+from quarantine.store import Clock, Store, StoreError, Ticket
 
 BUSY_SECONDS = 2.0
 """Seconds that a sample waits for another writer."""
@@ -50,18 +50,18 @@ class Sampler:
             return False
         return True
 
-    def write(self, mail: Mail, copy: Kept, listener: str) -> Future[bool]:
+    def write(self, mail: Mail, copy: Kept, listener: str) -> "Future[Ticket | None]":
         """Begin to write a copy; the mail must stay open until the future is done. Its outcome is for `told`."""
         begun = self._thread.submit(self._write, mail, copy, listener)
         self._waiting += 1
         return begun
 
-    def told(self, done: asyncio.Future[bool]) -> None:
+    def told(self, done: "asyncio.Future[Ticket | None]") -> None:
         """Take notice of an ended write, in the loop's thread: count what went wrong."""
         self._waiting -= 1
         if done.cancelled() or done.exception() is not None:
             self.metrics.fault("sample-failed")
-        elif not done.result():
+        elif done.result() is None:
             self.metrics.fault("sample-capped")
 
     def close(self) -> None:
@@ -70,13 +70,13 @@ class Sampler:
         if self._store is not None:
             self._store.close()
 
-    def _write(self, mail: Mail, copy: Kept, listener: str) -> bool:
-        """Write; False if there are enough for today. Raises StoreError, and opens the store anew next time."""
+    def _write(self, mail: Mail, copy: Kept, listener: str) -> Ticket | None:
+        """Write; None if there are enough for today. Raises StoreError, and opens the store anew next time."""
         if self._store is None:
             patience = min(BUSY_SECONDS, self.settings.busy_seconds)
             self._store = Store.open(self.settings.model_copy(update={"busy_seconds": patience}), clock=self.clock)
         try:
-            return self._store.sample(mail, copy, drawn=self.settings.sample, listener=listener) is not None
+            return self._store.sample(mail, copy, drawn=self.settings.sample, listener=listener)
         except StoreError:
             self._store.close()
             self._store = None

@@ -8,7 +8,7 @@ descriptions are the comments of config.example.toml.
 import difflib
 import os
 import socket
-from datetime import date
+from datetime import date, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -29,7 +29,7 @@ from milter.watch_settings import BreakerSettings, DriftSettings
 from model.defects import CODES
 from model.mail import Direction
 from model.verdict import Stage
-from quarantine.settings import StoreSettings
+from quarantine.settings import Span, StoreSettings
 
 Mode = Literal["before-queue", "after-queue"]
 Unscored = Literal["tempfail", "hold", "deliver"]
@@ -296,6 +296,19 @@ class ModelSettings(Table):
         description="folder that gatepost model promote and rollback work in; while nothing is promoted there, the "
         "model that ships with Gatepost serves",
     )
+    shadow: str = Field(
+        default="",
+        description="a candidate that scores live mail as well and decides nothing, beside the mail's way: a version "
+        "of the store, or a bundle's folder (with a slash); empty is none. It takes one more process, of lowest "
+        "priority, with a worker's memory (gatepost model shadow shows what it says)",
+    )
+    shadow_keep: Span = Field(
+        default=timedelta(days=30), description="how long scores and routes of a candidate are kept"
+    )
+    shadow_most: int = Field(
+        default=100_000, strict=True, ge=100, le=10_000_000,
+        description="messages at most of which they are kept; then the oldest are forgotten (about 150 octets each)",
+    )  # fmt: skip
     breaker: BreakerSettings = Field(default_factory=BreakerSettings, description="when a new model keeps too much")
     drift: DriftSettings = Field(default_factory=DriftSettings, description="when mail is not what it was")
 

@@ -31,6 +31,7 @@ from milter.notify import notify, reloading
 from milter.ports import Ports
 from milter.prepare import StartError, check_writable, drop_privileges, make_folders, take_lock
 from milter.settings import Settings
+from milter.shadow_keeper import ShadowKeeper
 from model.shelf import ShelfError
 from quarantine.errors import StoreError
 
@@ -57,7 +58,8 @@ class Supervisor:
         self._events = LogEvents(settings.log, b"")
         self._totals = Totals()
         self._background = Background(lambda: self._settings, self._note, self._tag_soon, self._totals)
-        self._crew = Crew(self._heard, self._left)
+        self._shadow = ShadowKeeper(self._note, self._totals)
+        self._crew = Crew(self._heard, self._left, self._shadow.sending)
         self._ports = Ports(self._note)
         self._current: Generation | None = None
         self._generations: list[Generation] = []
@@ -175,6 +177,7 @@ class Supervisor:
         generation.model = model
         self._totals.show_model(model)
         self._tag(self._background.serving(generation.number, model, generation.settings))
+        self._shadow.serve(generation.settings, generation.bundle)
 
     def _tag_soon(self, tagging: frozenset[str]) -> None:
         self._loop.call_soon_threadsafe(self._tag, tagging)
@@ -351,6 +354,7 @@ class Supervisor:
         await asyncio.gather(*(worker.gone.wait() for worker in workers))
         self._health.close()
         self._ports.release(self._ports.places)
+        await self._shadow.stop()
         await asyncio.to_thread(self._background.stop, GRACE)
         self._events.note("info", "stopped")
 
@@ -371,6 +375,7 @@ class Supervisor:
             "pointer": self._watch.pointer,
             "refused": self._watch.refused,
             **self._background.state(),
+            "shadow": self._shadow.state,
         }
 
     def _metrics(self) -> bytes:

@@ -26,6 +26,7 @@ from milter.listen import Acceptor, Room
 from milter.log_pipe import STDERR
 from milter.metrics import INTERVAL, WorkerMetrics
 from milter.settings import Settings
+from milter.shadow_feed import Feed
 from model.bundle import Bundle, BundleError
 from model.child import ExtractionFailed, Extractor
 from model.domains import DomainLists
@@ -104,10 +105,12 @@ def _tools(settings: Settings, extractor: Extractor, known: Collection[str], see
 class Worker:
     """One worker: its sockets, its gateway, its line to the supervisor."""
 
-    def __init__(self, channel: Channel, settings: Settings, listening: dict[str, int]) -> None:
+    def __init__(self, channel: Channel, settings: Settings, listening: dict[str, int],
+                 feed: Feed | None = None) -> None:
         self._channel = channel
         self._settings = settings
         self._listening = listening
+        self._feed = feed
         self._metrics = WorkerMetrics()
         self._tally = Tally()
         self._gateway: Gateway | None = None
@@ -146,7 +149,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         store = Store.open(self._settings.quarantine, clock=utc_now)  # from now on used by one thread of the gateway
         gateway = Gateway(self._settings, made.screener, store, self._events, self._metrics,
-                          thresholds=made.bundle.thresholds, learner=learner, tally=self._tally)
+                          thresholds=made.bundle.thresholds, learner=learner, tally=self._tally,
+                          shadow=self._feed)
         gateway.tag(map(Direction, tagging))
         self._gateway = gateway
         if learner is not None:
@@ -230,12 +234,22 @@ async def _main(end: socket.socket) -> int:
         listening = {str(name): int(fd) for name, fd in start["listening"].items()}
         for fd in listening.values():
             os.set_inheritable(fd, False)  # the extraction child must not keep our ports open
-        await Worker(channel, settings, listening).run()
+        await Worker(channel, settings, listening, _feed(settings, int(start["feed"]))).run()
     except (Refused, StoreError) as error:
         return await _failed(channel, str(error))
     except Exception as error:  # noqa: BLE001 - the supervisor tells the operator, whatever it was
         return await _failed(channel, f"{type(error).__name__}: {error} ({whereabouts(error)})")
     return 0
+
+
+def _feed(settings: Settings, fd: int) -> Feed | None:
+    """Take over the line to the shadow process, if there is to be one."""
+    os.set_inheritable(fd, False)
+    end = socket.socket(fileno=fd)
+    if settings.model.shadow:
+        return Feed(end)
+    end.close()
+    return None
 
 
 async def _failed(channel: Channel, text: str) -> int:

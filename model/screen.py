@@ -12,7 +12,7 @@ from model.extracted import Extracted
 from model.facts import Facts, Site, facts
 from model.leaks import find_leaks
 from model.mail import Direction, Mail
-from model.normalise import normalise
+from model.normalise import Document, normalise
 from model.verdict import Finding, Score
 
 if TYPE_CHECKING:  # the classes behind these names load onnxruntime or start a process; we are handed instances
@@ -25,9 +25,9 @@ if TYPE_CHECKING:  # the classes behind these names load onnxruntime or start a 
 class Screening:
     """What one pass over a message gave. `fault` is empty, or names the step that failed.
 
-    `fault` is one of: no-model, extraction-timeout, extraction-memory, extraction-crash, scoring-failed,
-    deadline, internal-error. Steps before the fault keep their results. `ms` has the wall time of each step in
-    milliseconds.
+    `document` is what the encoder read. `fault` is one of: no-model, extraction-timeout, extraction-memory,
+    extraction-crash, scoring-failed, deadline, internal-error. Steps before the fault keep their results. `ms` has
+    the wall time of each step in milliseconds.
     """
 
     extracted: Extracted | None = None
@@ -37,6 +37,7 @@ class Screening:
     fault: str = ""
     detail: str = ""
     ms: dict[str, float] = field(default_factory=dict)
+    document: Document | None = None
 
 
 class Screener:
@@ -62,7 +63,8 @@ class Screener:
             self._screen(mail, run)
         except Exception as error:  # noqa: BLE001 - one bad message must never cost another its verdict
             run.fault, run.detail = run.fault or "internal-error", f"{type(error).__name__}: {error}"
-        return Screening(run.extracted, run.facts, run.score, run.findings, run.fault, run.detail, run.ms)
+        return Screening(run.extracted, run.facts, run.score, run.findings, run.fault, run.detail, run.ms,
+                         run.document)
 
     def _screen(self, mail: Mail, run: "_Run") -> None:
         from model.child import ExtractionFailed
@@ -78,7 +80,7 @@ class Screener:
             run.findings = find_leaks(run.extracted)
             run.lap("leaks")
         run.facts = facts(run.extracted, mail.envelope, self._site, self._lists)
-        document = normalise(run.extracted, run.facts, self._lists)
+        run.document = normalise(run.extracted, run.facts, self._lists)
         run.lap("normalise")
         if self._scorer is None:
             run.fault = "no-model"
@@ -86,7 +88,7 @@ class Screener:
             run.fault = "deadline"
         else:
             try:
-                run.score = self._scorer.score(document, run.facts)
+                run.score = self._scorer.score(run.document, run.facts)
             except ScoringFailed as error:
                 run.fault, run.detail = "scoring-failed", str(error)
             run.lap("score")
@@ -101,6 +103,7 @@ class _Run:
         self._timeout = timeout
         self.extracted: Extracted | None = None
         self.facts: Facts | None = None
+        self.document: Document | None = None
         self.score: Score | None = None
         self.findings: tuple[Finding, ...] = ()
         self.fault = self.detail = ""

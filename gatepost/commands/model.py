@@ -10,6 +10,7 @@ import click
 
 from gatepost.commands.model_breaker import breaker
 from gatepost.commands.model_drift import drift
+from gatepost.commands.model_shadow import shadow
 from gatepost.commands.model_switch import promote, rollback
 from gatepost.commands.options import json_lines, json_object, scoring_config
 from gatepost.terminal import columns, wrapped
@@ -30,6 +31,7 @@ command.add_command(promote)
 command.add_command(rollback)
 command.add_command(breaker)
 command.add_command(drift)
+command.add_command(shadow)
 _MODEL = click.argument("model", required=False)
 
 

@@ -36,7 +36,7 @@ def command(model: str, since: datetime, until: datetime | None, as_json: bool, 
     from quarantine.item import State
     from quarantine.search import Filter, find
 
-    states = tuple(state for state in State if state is not State.PENDING)
+    states = tuple(state for state in State if state not in (State.PENDING, State.TAGGED))
     with opened(config) as (store, settings):
         try:
             replay = Replay(settings, folder_of(settings.model, model))
@@ -78,11 +78,13 @@ def _data(one: "Replayed") -> dict[str, Any]:
 
 
 def _totals(found: "Summary", versions: tuple[str, str]) -> dict[str, Any]:
+    from gatepost.changes import move_data
+
     return {
         "summary": {
             "model": versions[0], "candidate": versions[1], "items": found.items, "changed": found.changed,
             "unreadable": found.unreadable,
-            "moves": [{"from": old, "to": new, "items": n} for (old, new), n in sorted(found.moves.items())],
+            "moves": move_data(found.moves, "items"),
             "reviewed_ham_newly_kept": found.reviewed_ham_newly_kept,
             "reviewed_ham_newly_delivered": found.reviewed_ham_newly_delivered,
             "reviewed_bad_newly_delivered": found.reviewed_bad_newly_delivered,
@@ -92,33 +94,25 @@ def _totals(found: "Summary", versions: tuple[str, str]) -> dict[str, Any]:
 
 
 def _print(changed: "Sequence[Replayed]", found: "Summary", versions: tuple[str, str]) -> None:
-    from gatepost.terminal import Column, columns, headed, table
-    from model.safe_text import safe
+    from gatepost.changes import Changed, change_lines, move_lines
 
-    heads = [Column("ID", 12), Column("ROUTE", 24), Column("BAD", 12), Column("LABEL", 8), Column("FROM", 10, 2),
-             Column("SUBJECT", 7, 3)]  # fmt: skip
-    cells = []
-    for one in changed:
-        item, message = one.item.item, one.item.message
-        assert one.now is not None and one.then is not None  # noqa: S101 - for the type checker: it changes
-        cells.append([item.id, f"{one.now.route} -> {one.then.route}", f"{_share(one.now)} -> {_share(one.then)}",
-                      str(item.reviewed or "-"), safe(item.sender or "<>"),
-                      safe(message.subject) if message else ""])  # fmt: skip
-    if cells:
-        for line in headed(table(heads, cells, columns())):
-            click.echo(line)
+    lines = [
+        Changed(one.item.item.id, one.now.route, one.then.route, one.now.p_bad, one.then.p_bad,
+                str(one.item.item.reviewed or ""), one.item.item.sender,
+                one.item.message.subject if one.item.message else "")
+        for one in changed if one.now is not None and one.then is not None
+    ]  # fmt: skip
+    for line in change_lines(lines):
+        click.echo(line)
+    if lines:
         click.echo()
     lost = f"; {found.unreadable} could not be scored anew" if found.unreadable else ""
     click.echo(f"{found.changed} of {found.items} items would go another way with {versions[1]} than with "
                f"{versions[0]}{lost}")  # fmt: skip
-    for (old, new), n in sorted(found.moves.items()):
-        if old is not new:
-            click.echo(f"  {old} -> {new}: {n}")
+    for line in move_lines(found.moves):
+        click.echo(line)
     click.echo(f"reviewed as ham: {found.reviewed_ham_newly_kept} would newly be kept, "
                f"{found.reviewed_ham_newly_delivered} newly delivered")  # fmt: skip
     click.echo(f"reviewed as bad: {found.reviewed_bad_newly_delivered} would newly be delivered, "
                f"{found.reviewed_bad_newly_kept} newly kept")  # fmt: skip
 
-
-def _share(verdict: Any) -> str:
-    return "-" if verdict.p_bad is None else f"{int(verdict.p_bad * 100)}%"

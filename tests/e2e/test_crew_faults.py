@@ -9,6 +9,7 @@ import pytest
 
 from milter.crew import Crew, Generation
 from milter.settings import Settings
+from milter.shadow_keeper import pair
 from milter.supervisor import Supervisor
 from model.shelf import resolve
 
@@ -73,11 +74,13 @@ def test_a_worker_that_says_what_nobody_understands_is_ended_and_noticed(tmp_pat
         raise KeyError("a_new_counter")
 
     async def go() -> None:
-        crew = Crew(unheard, lambda generation, worker, how: left.append(how))
-        made = settings(tmp_path, 1)
-        worker = await crew.start(Generation(1, made, {}, str(resolve(made.model))), go=True)
-        async with asyncio.timeout(PATIENCE):
-            await worker.gone.wait()
+        sending, receiving = pair()
+        with sending, receiving:
+            crew = Crew(unheard, lambda generation, worker, how: left.append(how), sending)
+            made = settings(tmp_path, 1)
+            worker = await crew.start(Generation(1, made, {}, str(resolve(made.model))), go=True)
+            async with asyncio.timeout(PATIENCE):
+                await worker.gone.wait()
 
     asyncio.run(go())
     assert left == ["talked nonsense"]

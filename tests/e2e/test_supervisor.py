@@ -41,7 +41,8 @@ class TestServing:
             assert 'gatepost_workers{state="ready"} 2.0' in page
             model = it.events("ready")[0]["model"]
             wanted = {"ok": True, "workers": {"ready": 2, "wanted": 2}, "generation": 1, "model": model,
-                      "bundle": MODEL or str(DEFAULT), "pointer": "", "refused": "", "breaker": [], "drift": []}
+                      "bundle": MODEL or str(DEFAULT), "pointer": "", "refused": "", "breaker": [], "drift": [],
+                      "shadow": {}}
             assert it.health() == wanted
             assert it.get("/else")[0] == 404
             assert (tmp_path / "in.sock").stat().st_mode & 0o777 == 0o660

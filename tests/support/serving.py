@@ -84,6 +84,7 @@ class Serving:
         self.config = folder / "config.toml"
         self.log = folder / "log"
         self.model = MODEL
+        self.shadow = ""
         self.gateway = {"workers": 2, "drain_seconds": 10.0, **gateway}
         self.listeners = {"in": f"127.0.0.1:{self.port}"}
         self.stage = "observe"
@@ -104,7 +105,7 @@ class Serving:
                   f'key_file = "{self.folder}/state/quarantine.key"']  # fmt: skip
         lines += [f"{key} = {json.dumps(value)}" for key, value in self.quarantine.items()]
         lines += ["[metrics]", f'listen = "127.0.0.1:{self.metrics_port}"', "[model]", f'path = "{self.model}"',
-                  f'store = "{self.folder}/models"']
+                  f'store = "{self.folder}/models"', f'shadow = "{self.shadow}"']
         lines.append(self.extra)
         self.config.write_text("\n".join(lines) + "\n")
 

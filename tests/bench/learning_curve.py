@@ -31,14 +31,17 @@ from training.examples import Example, of_rows, pick_rows
 from training.reading import Reader
 from training.settings import TrainSettings
 from training.site.features import Features, features
-from training.site.learn import capped, learn, vote_weights
+from training.site.learn import capped, learn
 from training.site.threshold import matched
 from training.site.train import seed_set
+from training.site.votes import votes
+from training.store.settings import DatasetSettings
 
 MARKS = (50, 200, 1000)
 SAMPLED = 0.05
 TRANSPORT = ("authenticated", "dkim_aligned", "foreign_signer", "sender_known")
 SETS = ("modern_ham", "lists")
+MOST = DatasetSettings().most_weight
 
 
 def stripped(example: Example) -> Example:
@@ -121,20 +124,15 @@ class Run:
         print(f"{bundle.version}: stream of {wanted} bad and {n} legitimate messages; {len(self.replay)} replayed")
 
     def learnt(self, at: Sequence[int], stands: Sequence[float], flip: Sequence[int] = (), by: Sequence[str] = ()):
+        """Learn as `gatepost train --dataset` does. `flip`: positions in `at` whose verdict is turned round."""
         mine = rows_of(self.given, at)
         labels = mine.bad.copy()
         labels[list(flip)] ^= True
-        given = joined(replace(mine, bad=labels), self.seed)
-        site = self.settings.site
-        names = [self.bundle.fusion.facts[n] for n in given.names]
-        votes = vote_weights(stands, by or [""] * len(at), site.heaviest, site.reporter_most)
-        groups = [e.group for e in [*(self.stream[i] for i in at), *self.replay]]
-        return learn(
-            given, np.concatenate((votes, np.full(len(self.replay), site.replay_weight))),
-            np.concatenate((np.array(stands), np.ones(len(self.replay)))), groups,
-            len({self.stream[i].group for i in at}), names, self.bundle.thresholds, self.bundle.calibration.slope,
-            site,
-        )  # fmt: skip
+        counted = votes(np.minimum(stands, MOST), [self.stream[i].group for i in at], by or [""] * len(at),
+                        [False] * len(at), [e.group for e in self.replay], self.settings.site)  # fmt: skip
+        names = [self.bundle.fusion.facts[n] for n in self.given.names]
+        return learn(joined(replace(mine, bad=labels), self.seed), counted, names, self.bundle.thresholds,
+                     self.bundle.calibration.slope, self.settings.site)  # fmt: skip
 
     def scores(self, learnt, given: Features) -> np.ndarray:
         return capped(learnt.moved, given.offset, given.blocks, self.settings.site.cap)
@@ -160,8 +158,9 @@ def tfidf(run: Run, at: Sequence[int], stands: Sequence[float]) -> tuple[np.ndar
     unseen = cross_val_predict(line, texts(rows), bad, cv=5, method="decision_function", params=params)
     line.fit(texts(rows), bad, **params)
     old = np.concatenate((run.given.offset[list(at)], run.seed.offset))
-    stand = np.concatenate((np.array(stands), np.ones(len(run.replay))))
-    place = matched(old[~bad], unseen[~bad], stand[~bad], run.threshold, least=site.least)
+    stand = np.concatenate((np.minimum(stands, MOST), np.full(len(run.replay), site.replay_stands)))
+    wider = float(np.std(unseen) / np.std(old))
+    place = matched(old[~bad], unseen[~bad], stand[~bad], run.threshold, soft=site.soft, scale=wider)
     others = {name: line.decision_function(texts(rows)) for name, rows in run.control.items()}
     return line.decision_function(texts(run.stream)), place.logit, others
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from training.site import text
 from training.site.fit import Block, fit
 from training.site.threshold import matched
 
@@ -68,33 +69,85 @@ def test_nothing_to_fit_on_is_an_error() -> None:
         fit(np.empty(0), (), np.empty(0, dtype=bool), np.empty(0), **PULLS)
 
 
-def test_the_threshold_keeps_no_more_legitimate_mail_than_before() -> None:
-    """Before, 2 of 10 were kept; the new scores are other, the share is the same."""
-    old = np.arange(10.0)
-    new = np.array([5.0, 9.0, 1.0, 0.0, 3.0, 2.0, 4.0, 7.0, 6.0, 8.0])
+def spread(n: int, at: float, wide: float) -> np.ndarray:
+    """Logits of legitimate mail, evenly over a bell."""
+    return np.sort(np.random.default_rng(4).normal(at, wide, n))
 
-    found = matched(old, new, np.ones(10), 8.0, least=0.0)
 
-    assert found.before == pytest.approx(0.2)
-    assert found.share == pytest.approx(0.2)
-    assert 7.0 < found.logit <= 8.0
+def test_scores_that_move_together_move_the_threshold_with_them() -> None:
+    """Wider by half and shifted: the same mail is kept as before."""
+    old = spread(400, -3.0, 1.3)
+
+    found = matched(old, 1.5 * old + 2.0, np.ones(400), 1.0, soft=1.0, scale=1.5)
+
+    assert found.logit == pytest.approx(1.5 * 1.0 + 2.0, abs=1e-6)
+    assert found.share == found.before
+
+
+def test_mail_that_comes_nearer_raises_the_threshold() -> None:
+    """Legitimate mail that scores higher now must not be kept more often for it."""
+    old = spread(400, -3.0, 1.3)
+    new = np.where(np.arange(400) % 4 == 0, old + 1.5, old)
+
+    assert matched(old, new, np.ones(400), 1.0, soft=1.0, scale=1.0).logit > 1.4
+
+
+def test_bad_mail_called_legitimate_hardly_moves_the_threshold() -> None:
+    """Ten of a hundred messages are surely bad for both models: they count alike on either side."""
+    old = spread(100, -3.0, 1.3)
+    new = old + 0.5
+    lies = np.full(10, 6.0)
+
+    honest = matched(old, new, np.ones(100), 1.0, soft=1.0, scale=1.0)
+    fooled = matched(np.append(old, lies), np.append(new, lies + 2), np.ones(110), 1.0, soft=1.0, scale=1.0)
+
+    assert abs(fooled.logit - honest.logit) < 0.15
+
+
+def test_one_message_at_the_edge_does_not_decide() -> None:
+    """Among a hundred one comes or goes: the threshold moves by hundredths."""
+    old, new = spread(100, -3.0, 1.3), spread(100, -4.0, 1.6)
+
+    one = matched(old, new, np.ones(100), 1.0, soft=1.0, scale=1.2).logit
+    other = matched(old[:-1], new[:-1], np.ones(99), 1.0, soft=1.0, scale=1.2).logit
+
+    assert abs(one - other) < 0.1
 
 
 def test_a_weight_counts_for_what_it_stands_for() -> None:
-    """A sampled message stands for ten: it may not be kept where only one in twenty was."""
-    old = np.array([3.0, 0.0, 0.0])
-    new = np.array([1.0, 2.0, 0.0])
+    """A message that stands for twenty is heard as twenty."""
+    old, new = spread(50, -3.0, 1.3), spread(50, -3.0, 1.3)
+    new[10] += 3.0
+    weight = np.ones(50)
+    weight[10] = 20.0
+    often = np.repeat(np.arange(50), weight.astype(int))
 
-    found = matched(old, new, np.array([1.0, 10.0, 9.0]), 2.5, least=0.0)
+    heavy = matched(old, new, weight, 1.0, soft=1.0, scale=1.0)
+    many = matched(old[often], new[often], np.ones(len(often)), 1.0, soft=1.0, scale=1.0)
 
-    assert found.before == pytest.approx(0.05)
-    assert found.logit > 2.0
-    assert found.share == 0.0
+    assert heavy.logit == pytest.approx(many.logit, abs=1e-6)
+    assert heavy.logit > matched(old, new, np.ones(50), 1.0, soft=1.0, scale=1.0).logit
 
 
-def test_none_kept_of_few_proves_little() -> None:
-    """Of forty none was kept before; the least share allows one in twenty."""
-    old, new = np.zeros(40), np.arange(40.0)
+def test_no_legitimate_mail_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no legitimate message"):
+        matched(np.empty(0), np.empty(0), np.empty(0), 1.0, soft=1.0, scale=1.0)
 
-    assert matched(old, new, np.ones(40), 1.0, least=0.05).share == pytest.approx(0.05)
-    assert matched(old, new, np.ones(40), 1.0, least=0.0).share == 0.0
+
+@pytest.mark.parametrize("most", [6_000, 0])
+def test_the_text_side_finds_what_a_ridge_over_all_columns_finds(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In as many columns as there are messages, or as they are: the weights are those of the plain fit."""
+    monkeypatch.setattr(text, "DENSE", most)
+    draw = np.random.default_rng(5)
+    bad = draw.random(60) < 0.5
+    vectors = draw.normal(0, 1, (60, 8)) / 3
+    words = csr_matrix((draw.random((60, 500)) < 0.05) * 0.3)
+    offset = draw.normal(0, 1, 60)
+
+    plain = fit(offset, (Block(vectors, 0.5), Block(words, 0.2)), bad, np.ones(60), **PULLS)
+    side = text.text_side(vectors, words, 0.5, 0.2)
+    quick = fit(offset, (Block(side.columns, 1.0),), bad, np.ones(60), **PULLS)
+    by_vector, by_word = side.weights(quick.weights[0])
+
+    assert by_vector == pytest.approx(plain.weights[0], abs=2e-3)
+    assert by_word == pytest.approx(plain.weights[1], abs=2e-3)

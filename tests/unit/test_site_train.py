@@ -16,7 +16,6 @@ from training.evaluation.trained import TrainedOn
 from training.gather import DataError
 from training.reading import Raw, Reader
 from training.settings import TrainSettings
-from training.site.learn import vote_weights
 from training.site.train import train
 from training.store.snapshots import freeze
 
@@ -117,14 +116,3 @@ def test_too_few_verdicts_are_an_error_and_nothing_is_written(tmp_path: Path) ->
             train(Bundle.open(DEFAULT), store, frozen, TrainSettings(cache=tmp_path / "c"), tmp_path / "out",
                   now=datetime(2026, 2, 3, tzinfo=UTC), tell=lambda _: None)  # fmt: skip
     assert not list(tmp_path.glob("*out*"))
-
-
-def test_one_reporter_does_not_outweigh_all_others() -> None:
-    """A thousand reports of one account weigh a tenth; a sampled verdict is cut; what nobody reported is not."""
-    weight, by = [1.0] * 1000 + [20.0] + [1.0] * 99, ["mallory"] * 1000 + ["ann"] + [""] * 49 + ["bo"] * 50
-
-    votes = vote_weights(weight, by, heaviest=5.0, most=0.1)
-
-    assert votes[:1000].sum() == pytest.approx(0.1 * (1000 + 5 + 99))
-    assert votes[1000] == 5.0
-    assert vote_weights([1.0] * 9, [""] * 9, heaviest=5.0, most=0.1).sum() == 9

@@ -22,14 +22,16 @@ def card(base: Bundle, made: Bundle, learnt: Learnt, record: Mapping[str, Any]) 
 Made from model {base.version} by this site's own verdicts. The encoder is the same; what moved is below.
 
 - Snapshot `{record["snapshot"]}`, fingerprint `{record["fingerprint"]}`: {counts} messages by origin and class.
-  {record["replayed"]} messages of the written set were replayed.
+  {record["replayed"]} messages of the written set were replayed; {record["left_out"]} verdicts were left out, since
+  all other mail spoke against them.
 - Scale of the score {learnt.moved.scale:.3f}, shift {learnt.moved.intercept:+.3f} logits.
 - Weights of facts that moved most (logits): {moved}.
 - Words and the encoder's vector add or take {made.fusion.site_cap:g} logits at the most.
 - Hold from {made.thresholds.kept:.4f} (before {base.thresholds.kept:.4f}), quarantine from
-  {made.thresholds.quarantine:.4f} (before {base.thresholds.quarantine:.4f}): set so that of {learnt.legitimate}
-  legitimate messages, scored by fits that had not seen them, {learnt.hold.share:.1%} are kept
-  ({learnt.hold.before:.1%} by the model before).
+  {made.thresholds.quarantine:.4f} (before {base.thresholds.quarantine:.4f}): set so that {learnt.legitimate}
+  legitimate messages, scored by fits that had not seen them, are as far from being kept as they were:
+  {learnt.hold.share:.1%} of them are kept ({learnt.hold.before:.1%} by the model before). Written mail, which is
+  harder than a site's, is among them.
 
 What the kinds of bad mail are called was not learnt from verdicts. Figures that count are the gate's: see
 `gatepost model show`.

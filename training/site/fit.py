@@ -95,6 +95,15 @@ def fit(
     return Moved(float(found[0]), float(found[1]), tuple(np.split(weights, ends)) if blocks else ())
 
 
+def _table(blocks: tuple[Block, ...], rows: int) -> Any:
+    """Join the blocks, dense if all of them are."""
+    from scipy.sparse import csr_matrix, hstack, issparse
+
+    if any(issparse(b.columns) for b in blocks):
+        return hstack([csr_matrix(b.columns) for b in blocks]).tocsr()
+    return np.hstack([np.empty((rows, 0)), *(b.columns for b in blocks)])
+
+
 def _bounds(block: Block) -> list[tuple[float | None, float | None]]:
     width = block.columns.shape[1]
     low = [None] * width if block.low is None else [float(x) for x in block.low]

@@ -1,10 +1,8 @@
 """From verdicts and replayed mail to what moves: weights, and thresholds on scores that no fit has seen. Pure.
 
-A verdict weighs one vote of its campaign; a sampled one stands for more, up to a limit; and what one account reported
-never outweighs all else.
+It is fitted twice: the first time to find verdicts that all other mail speaks against, the second time without them.
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,75 +13,97 @@ from model.bundle import FactWeight, Thresholds, log_odds
 from training.settings import SiteSettings
 from training.site.features import Features
 from training.site.fit import Block, Moved, fit
+from training.site.text import TextSide, text_side
 from training.site.threshold import Matched, matched
+from training.site.votes import Doubt, Votes, doubts
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What moved, the thresholds in logits, and how much legitimate mail they rest on."""
+    """What moved, the thresholds in logits, how much legitimate mail they rest on, and what was left out."""
 
     moved: Moved
     hold: Matched
     quarantine: Matched
     legitimate: int
+    doubted: tuple[Doubt, ...]
 
 
-def vote_weights(weight: Sequence[float], by: Sequence[str], heaviest: float, most: float) -> Floats:
-    """Return the weight of each verdict: cut at `heaviest`, then one reporter's sum at `most` of the sum of all.
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """All that the fits of one run have in common."""
 
-    `by` is the account that reported a message, empty where no report brought it: reviewers are not cut.
-    """
-    out = np.minimum(np.array(weight, dtype=np.float64), heaviest)
-    people = np.array(by)
-    limit = most * float(out.sum())
-    for person in sorted(set(by) - {""}):
-        mine = people == person
-        total = float(out[mine].sum())
-        if total > limit:
-            out[mine] *= limit / total
-    return out
+    given: Features
+    text: TextSide
+    votes: Votes
+    strength: Floats
+    patience: float
+    settings: SiteSettings
+
+    def fitted(self, rows: Flags) -> Moved:
+        """Fit on some rows; the weights are those of facts and of the text's columns."""
+        low = np.where(self.strength > 0, -self.strength, -np.inf)
+        high = np.where(self.strength < 0, -self.strength, np.inf)
+        facts = Block(self.given.facts[rows], self.settings.fact_pull * self.patience, low, high)
+        text = Block(self.text.columns[np.flatnonzero(rows)], self.patience)
+        return fit(
+            self.given.offset[rows], (facts, text), self.given.bad[rows], self.votes.weight[rows],
+            scale_pull=self.settings.scale_pull, intercept_pull=self.settings.intercept_pull,
+        )  # fmt: skip
+
+    def unseen(self, use: Flags) -> Floats:
+        """Return logits of all rows [n], each by a fit on those rows of `use` that are in other parts."""
+        fold = self.votes.folds(self.settings.folds)
+        out = np.empty(len(fold))
+        for part in np.unique(fold):
+            rows = fold == part
+            moved = self.fitted(use & ~rows)
+            by_fact, by_text = moved.weights
+            said = np.asarray(self.text.columns[np.flatnonzero(rows)] @ by_text)
+            out[rows] = _joined(moved, self.given.offset[rows], self.given.facts[rows] @ by_fact, said,
+                                self.settings.cap)  # fmt: skip
+        return out
 
 
 def learn(
-    given: Features, weight: Floats, stands_for: Floats, groups: Sequence[str], verdicts: int,
-    weights: Sequence[FactWeight], thresholds: Thresholds, slope: float, settings: SiteSettings,
+    given: Features, votes: Votes, weights: Sequence[FactWeight], thresholds: Thresholds, slope: float,
+    settings: SiteSettings,
 ) -> Learnt:  # fmt: skip
-    """Fit on all rows, and set thresholds on cross-fitted scores of the legitimate ones.
+    """Fit on all rows that are believed, and set thresholds on cross-fitted scores of the legitimate ones.
 
-    `weight` [n] in the fit, `stands_for` [n] where shares are counted; `verdicts`: how many campaigns of the rows
-    are this site's; `weights` of the facts of `given.names`, and `slope`, are those of the model in place.
+    `weights` of the facts of `given.names`, `thresholds` and `slope` are those of the model in place.
     """
-    patience = max(1.0, settings.patience / max(1, verdicts))
-    strength = slope * np.array([w.weight for w in weights])
-
-    def fitted(rows: NDArray[np.bool_]) -> Moved:
-        low, high = np.where(strength > 0, -strength, -np.inf), np.where(strength < 0, -strength, np.inf)
-        facts = Block(given.facts[rows], settings.fact_pull * patience, low, high)
-        blocks = (facts, Block(given.vectors[rows], settings.vector_pull * patience),
-                  Block(given.words[np.flatnonzero(rows)], settings.word_pull * patience))  # fmt: skip
-        return fit(given.offset[rows], blocks, given.bad[rows], weight[rows],
-                   scale_pull=settings.scale_pull, intercept_pull=settings.intercept_pull)  # fmt: skip
-
-    fold = np.array([zlib.crc32(g.encode("utf-8", "surrogateescape")) % settings.folds for g in groups])
-    unseen = np.empty(len(given.offset))
-    for part in range(settings.folds):
-        out = fold == part
-        if out.any():
-            moved = fitted(~out)
-            columns = (given.facts[out], given.vectors[out], given.words[np.flatnonzero(out)])
-            unseen[out] = capped(moved, given.offset[out], columns, settings.cap)
-    ham = ~given.bad
+    patience = max(1.0, settings.patience / max(1, votes.campaigns))
+    text = text_side(given.vectors, given.words, settings.vector_pull, settings.word_pull)
+    fitting = _Fitting(given, text, votes, slope * np.array([w.weight for w in weights]), patience, settings)
+    every = np.ones(len(given.bad), dtype=np.bool_)
+    unseen = fitting.unseen(every)
+    left_out = doubts(1 / (1 + np.exp(-unseen)), given.bad, votes, settings)
+    believed = every.copy()
+    believed[[d.at for d in left_out]] = False
+    if left_out:
+        unseen = fitting.unseen(believed)
+    moved = fitting.fitted(believed)
+    ham = ~given.bad & believed
     hold, quarantine = (
-        matched(given.offset[ham], unseen[ham], stands_for[ham], log_odds(at), least=least)
-        for at, least in ((thresholds.kept, settings.least), (thresholds.quarantine, settings.least / 4))
-    )
-    return Learnt(fitted(np.ones(len(ham), dtype=np.bool_)), hold, quarantine, int(ham.sum()))
+        matched(given.offset[ham], unseen[ham], votes.stands_for[ham], log_odds(at), soft=settings.soft,
+                scale=moved.scale)
+        for at in (thresholds.kept, thresholds.quarantine)
+    )  # fmt: skip
+    by_fact, by_text = moved.weights
+    whole = Moved(moved.scale, moved.intercept, (by_fact, *text.weights(by_text)))
+    return Learnt(whole, hold, quarantine, int(ham.sum()), tuple(left_out))
 
 
 def capped(moved: Moved, offset: Floats, columns: tuple[Floats, Floats, Floats], cap: float) -> Floats:
     """Return logits as serving computes them: what text adds is capped."""
     by_fact, by_vector, by_word = (c @ w for c, w in zip(columns, moved.weights, strict=True))
-    out: Floats = moved.scale * offset + moved.intercept + by_fact + np.clip(by_vector + by_word, -cap, cap)
+    return _joined(moved, offset, by_fact, by_vector + by_word, cap)
+
+
+def _joined(moved: Moved, offset: Floats, by_fact: Floats, by_text: Floats, cap: float) -> Floats:
+    out: Floats = moved.scale * offset + moved.intercept + by_fact + np.clip(by_text, -cap, cap)
     return out

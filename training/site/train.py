@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
 from model.bundle import Bundle
 from model.domains import DomainLists
 from model.normalise import VERSION
+from model.safe_text import safe
 from model.score import Scorer
 from training.examples import Example, of_written
 from training.gate.parts import drawn, for_gate
@@ -25,29 +24,50 @@ from training.settings import TrainSettings
 from training.site.bundle import check_base, moved_bundle, training_record, write
 from training.site.card import card
 from training.site.features import Features, features
-from training.site.learn import Learnt, learn, vote_weights
-from training.store.entry import Snapshot
+from training.site.learn import Learnt, learn
+from training.site.votes import Doubt, votes
+from training.store.entry import Entry, Snapshot
 from training.store.examples import examples
 from training.store.store import DataStore
+from training.triage.approval import approved, approvers, said
 from training.written import load as load_written
 
 Tell = Callable[[str], None]
+CONFIRM = 2
+"""People who gave a label, from which it is never doubted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """A site's own mail that may train: examples with one vote a campaign, and who reported each."""
+    """A site's own mail that may train: examples with one vote a campaign, their entries, and whether two people
+    gave the label that each has.
+    """
 
     examples: tuple[Example, ...]
-    by: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    confirmed: tuple[bool, ...]
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Who reported each message, empty where nobody did."""
+        return tuple(e.reporter for e in self.entries)
 
 
 def verdicts_of(store: DataStore, snapshot: Snapshot, reader: Reader, tell: Tell) -> Verdicts:
-    """Read what of a snapshot may train: inbound, and not the gate's."""
-    mine = [e for e in snapshot.entries if not for_gate(e.group)]
-    who = {e.digest: e.reporter for e in mine}
-    found = examples(store, snapshot, reader, entries=mine, tell=tell)
-    return Verdicts(tuple(found), tuple(who[e.key] for e in found))
+    """Read what of a snapshot may train: inbound, not the gate's, and approved as `[dataset] approvals` demands.
+
+    A snapshot may be older than that demand, so it is made here once more.
+    """
+    words = said(store.history())
+    may_train = approved(words, store.settings.approvals)
+    mine = {e.digest: e for e in snapshot.entries if may_train(e) and not for_gate(e.group)}
+    waiting = sum(not may_train(e) for e in snapshot.entries)
+    if waiting:
+        tell(f"left out {waiting} messages that wait for {store.settings.approvals} people to give them the same "
+             "label ([dataset] approvals)")  # fmt: skip
+    found = examples(store, snapshot, reader, entries=mine.values(), tell=tell)
+    entries = tuple(mine[e.key] for e in found)
+    return Verdicts(tuple(found), entries, tuple(len(approvers(e, words)) >= CONFIRM for e in entries))
 
 
 def train(
@@ -68,6 +88,8 @@ def train(
         replay = seed_set(reader, settings)
     scorer = Scorer(base)
     learnt, given = fitted(scorer, mine, replay, settings, tell)
+    for line in left_out(learnt.doubted, mine):
+        tell(line)
     version = f"{now:%Y%m%d}-{snapshot.fingerprint[:8]}-n{VERSION}-site"
     made, head = moved_bundle(base, given.names, learnt, settings.site, version=version,
                               fingerprint=snapshot.fingerprint, now=now, path=out)  # fmt: skip
@@ -80,6 +102,7 @@ def train(
             "fingerprint": snapshot.fingerprint,
             "messages": {f"{origin} {side}": n for (origin, side), n in sorted(counts.items())},
             "replayed": len(replay),
+            "left_out": len(learnt.doubted),
             "settings": settings.site.model_dump(mode="json"),
         },
     }
@@ -95,22 +118,36 @@ def fitted(
     rows = [*mine.examples, *replay]
     tell(f"reading {len(rows)} messages with the model's encoder")
     given = features(scorer, rows)
-    votes = vote_weights([e.weight for e in mine.examples], mine.by, site.heaviest, site.reporter_most)
-    stands = np.array([e.weight for e in mine.examples])
+    counted = votes(
+        [e.weight for e in mine.examples], [f"{e.archive}:{e.group}" for e in mine.examples], mine.by, mine.confirmed,
+        [f"{e.archive}:{e.group}" for e in replay], site,
+    )  # fmt: skip
     names = [scorer.bundle.fusion.facts[n] for n in given.names]
     tell("fitting")
-    learnt = learn(
-        given,
-        np.concatenate((votes, np.full(len(replay), site.replay_weight))),
-        np.concatenate((stands, np.ones(len(replay)))),
-        [f"{e.archive}:{e.group}" for e in rows],
-        len({e.group for e in mine.examples}),
-        names,
-        scorer.bundle.thresholds,
-        scorer.bundle.calibration.slope,
-        site,
-    )
+    bundle = scorer.bundle
+    learnt = learn(given, counted, names, bundle.thresholds, bundle.calibration.slope, site)
     return learnt, given
+
+
+def left_out(doubted: Sequence[Doubt], mine: Verdicts) -> list[str]:
+    """Say of each verdict that is not believed which it is and why, one line each; nothing where there is none."""
+    alone = [d for d in doubted if not d.account]
+    accounts = Counter(d.account for d in doubted if d.account)
+    lines = [
+        f"{n} reports by {safe(who)} are left out: most of what this account reported looks wrong"
+        for who, n in sorted(accounts.items())
+    ]
+    if alone:
+        lines.append(
+            f"{len(alone)} verdicts are left out, since all other mail speaks against them. Look again with gatepost "
+            "dataset review --suspects, or let a second person judge (--second): what two say is never left out"
+        )
+    return lines + [
+        f"  {entry.digest[:16]} labelled {entry.name} by {safe(entry.reviewer)}: by all other mail {d.p:.0%} "
+        f"{'ham' if entry.bad else 'bad'}"
+        for d in alone
+        for entry in (mine.entries[d.at],)
+    ]
 
 
 def seed_set(reader: Reader, settings: TrainSettings) -> list[Example]:

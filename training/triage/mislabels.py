@@ -26,20 +26,32 @@ class Suspicion:
     margin: float
 
 
-def thresholds(p_bad: NDArray[np.float64], bad: NDArray[np.bool_]) -> tuple[float, float]:
+def thresholds(
+    p_bad: NDArray[np.float64], bad: NDArray[np.bool_], weight: NDArray[np.float64] | None = None
+) -> tuple[float, float]:
     """Return for ham and for bad the mean probability of the own class over messages so labelled.
 
-    Raises ValueError where a class has no message.
+    Raises ValueError where a class has no message, or none of any weight.
     """
-    if bad.all() or not bad.any():
+    votes = np.ones(len(bad)) if weight is None else weight
+    if not votes[bad].sum() or not votes[~bad].sum():
         raise ValueError("labels of one class only")
-    return float((1 - p_bad[~bad]).mean()), float(p_bad[bad].mean())
+    return (
+        float(np.average(1 - p_bad[~bad], weights=votes[~bad])),
+        float(np.average(p_bad[bad], weights=votes[bad])),
+    )
 
 
-def suspicions(p_bad: Sequence[float] | NDArray[np.float64], bad: Sequence[bool]) -> list[Suspicion]:
-    """Return the suspected labels, the surest first. `p_bad` [n] is out of fold, `bad` [n] as labelled."""
+def suspicions(
+    p_bad: Sequence[float] | NDArray[np.float64], bad: Sequence[bool] | NDArray[np.bool_],
+    weight: NDArray[np.float64] | None = None,
+) -> list[Suspicion]:  # fmt: skip
+    """Return the suspected labels, the surest first. `p_bad` [n] is out of fold, `bad` [n] as labelled.
+
+    `weight` [n] is what each counts for in the averages: else many labels of one account decide what is usual.
+    """
     p, given = np.asarray(p_bad, dtype=np.float64), np.asarray(bad, dtype=np.bool_)
-    usual = thresholds(p, given)
+    usual = thresholds(p, given, weight)
     found = []
     for at in range(len(p)):
         other = 0 if given[at] else 1

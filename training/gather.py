@@ -71,6 +71,9 @@ def gather(
             f"mail (Jaccard ≥ {settings.data.near_duplicate}) and are left out"
         )
     kept, apart = set_apart(clean, settings.data.calibration_share, settings.data.seed)
+    if settings.data.site_trains:
+        kept += weighed(site, settings.data)
+        notes.append(f"{len(site)} messages of the site's stream train with their text: not a model to release")
     ours = [e for e in own if not e.held]
     own_kept, own_apart = set_apart(ours, settings.data.calibration_share, settings.data.seed)
     only_measured = [e for e in own if e.held]

@@ -125,3 +125,23 @@ def test_evaluating_no_bundle_is_refused(tmp_path: Path) -> None:
 
     assert done.exit_code == 2
     assert "manifest.json: no such file" in done.output
+
+
+def test_the_text_of_a_sites_stream_trains_only_where_asked_and_never_of_later_years(tmp_path: Path) -> None:
+    corpora = tmp_path / "corpora"
+    (corpora / "stream" / "mail").mkdir(parents=True)
+    rows = [",".join(COLUMNS)]
+    for n, year in enumerate((2023, 2024, 2025)):
+        mail = f"From: a@shop{n}.example\r\nDate: Mon, 3 Feb {year} 09:00:00 +0000\r\nSubject: {n}\r\n\r\nWin {n}.\r\n"
+        (corpora / "stream" / "mail" / f"{n}.eml").write_bytes(mail.encode())
+        rows.append(f"stream,stream/mail/{n}.eml,site,spam,corpus,{year},en,raw,0,stream{n}")
+    (corpora / "index.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    settings = TrainSettings(cache=tmp_path / "cache")
+
+    released = gather(settings, corpora, lambda _: None)
+    asked = settings.model_copy(update={"data": settings.data.model_copy(update={"site_trains": True})})
+    own = gather(asked, corpora, lambda _: None)
+
+    assert not [e for e in (*released.train, *released.calibration) if e.archive == "stream"]
+    assert [e.year for e in own.train if e.archive == "stream"] == [2023, 2024]
+    assert any("not a model to release" in note for note in own.notes)

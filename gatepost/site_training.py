@@ -1,9 +1,11 @@
 """Training from a site's verdicts, as `gatepost train --dataset` does it: which model, which store, plain errors."""
 
+import json
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,9 +25,13 @@ from training.written import WrittenError
 
 
 def train_site(
-    name: str, base: str, recipe: Path | None, config: Path | None, folder: Path | None, out: Path
-) -> None:
-    """Train from snapshot `name` and write a bundle to `out`. Exits 2 with a plain line where that cannot be."""
+    name: str, base: str, recipe: Path | None, config: Path | None, folder: Path | None, out: Path,
+    report: Path | None = None,
+) -> None:  # fmt: skip
+    """Train from snapshot `name` and write a bundle to `out`. Exits 2 with a plain line where that cannot be.
+
+    `report`: file for what moved and what was left out; it is written also where the guard refuses the batch.
+    """
     started = time.monotonic()
 
     def tell(line: str) -> None:
@@ -36,7 +42,8 @@ def train_site(
         before = start_from(base, config)
         tell(f"starting from model {before.version}")
         with DataStore.open(settings_of(config, folder)) as store:
-            made = train(before, store, snapshot(store, name), settings, out, now=datetime.now(UTC), tell=tell)
+            made = train(before, store, snapshot(store, name), settings, out, now=datetime.now(UTC), tell=tell,
+                         report=lambda found: _write(report, found))  # fmt: skip
     except (
         SettingsError, ShelfError, BundleError, DataStoreError, StoreError, DataError, WrittenError, ScoringFailed,
         OSError,
@@ -45,6 +52,11 @@ def train_site(
         sys.exit(2)
     click.echo(f"{out}: model {made.version}, made from {before.version} by snapshot {name}")
     click.echo(f"Let it prove itself and serve: gatepost model promote {out}")
+
+
+def _write(path: Path | None, found: dict[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def start_from(base: str, config: Path | None) -> Bundle:

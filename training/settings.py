@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from training.triage.settings import TriageSettings
+
 DEFAULT_CACHE = Path("~/.cache/gatepost")
 
 
@@ -105,11 +107,6 @@ class DataSettings(_Section):
     """Share of groups kept back to calibrate: never trained on, never measured."""
     smallest_class: int = Field(default=10, ge=2)
     """Fewest messages, good and bad each, that a model is trained on."""
-    site_trains: bool = False
-    """Whether the text of a site's stream up to `fusion.last_site_year` trains too, and not its facts alone.
-
-    Never for a model that is released: it measures what a user's own mail will bring.
-    """
     seed: int = 7
 
 
@@ -352,6 +349,8 @@ class SiteSettings(_Section):
     """Most logits that the site's own head adds or takes."""
     folds: int = Field(default=5, ge=2)
     """Parts, by campaign, of which each is scored by a fit that has not seen it, to set thresholds."""
+    guard_most: int = Field(default=600, ge=0)
+    """Messages, about, of written mail that no model trains on, on which a batch may change little (`triage`)."""
     fewest: int = Field(default=10, ge=2)
     """Fewest campaigns with a verdict, good and bad together, that anything is learnt from."""
 
@@ -389,6 +388,7 @@ class TrainSettings(_Section):
     fusion: FusionSettings = Field(default_factory=FusionSettings)
     calibration: CalibrationSettings = Field(default_factory=CalibrationSettings)
     export: ExportSettings = Field(default_factory=ExportSettings)
+    triage: TriageSettings = Field(default_factory=TriageSettings)
     cache: Path = DEFAULT_CACHE
     """Where extracted messages are kept between runs; holds text of mail, so it is created mode 0700."""
 

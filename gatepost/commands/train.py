@@ -46,6 +46,8 @@ class Anew:
               help="With --dataset: configuration file that names data store and model store.")
 @click.option("--store", "folder", type=click.Path(path_type=Path, file_okay=False),
               help="With --dataset: folder of the data store.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False),
+              help="With --dataset: write what moved, and which verdicts were left out, to this JSON file.")
 @click.option(
     "--corpora",
     type=click.Path(path_type=Path, file_okay=False),
@@ -57,8 +59,8 @@ class Anew:
 @click.option("--hold-out-author", default="", help="Keep all mail of one author of the written set out of training.")
 @click.option("--keep-fp32", type=click.Path(path_type=Path), help="Also keep the unquantised ONNX file here.")
 def command(
-    recipe: Path | None, dataset: str, base: str, config: Path | None, folder: Path | None, corpora: Path | None,
-    out: Path, hold_out_author: str, keep_fp32: Path | None,
+    recipe: Path | None, dataset: str, base: str, config: Path | None, folder: Path | None, report: Path | None,
+    corpora: Path | None, out: Path, hold_out_author: str, keep_fp32: Path | None,
 ) -> None:  # fmt: skip
     """Train a model, prove it, and write it as a bundle for `gatepost model promote`.
 
@@ -69,13 +71,13 @@ def command(
     Nothing is written unless everything went well.
     """
     anew = (("--corpora", corpora), ("--hold-out-author", hold_out_author), ("--keep-fp32", keep_fp32))
-    verdicts = (("--from", base), ("--config", config), ("--store", folder))
+    verdicts = (("--from", base), ("--config", config), ("--store", folder), ("--report", report))
     if dataset:
         _unasked(anew, "is for training anew; leave it out with --dataset")
         _needed(_VERDICTS, "learning from verdicts")
         from gatepost.site_training import train_site
 
-        train_site(dataset, base, recipe, config, folder, out)
+        train_site(dataset, base, recipe, config, folder, out, report)
         return
     _unasked(verdicts, "goes with --dataset (a file of training settings is --recipe)")
     missing_extra()

@@ -13,13 +13,18 @@ from model.domains import DomainLists
 from model.head import SITE_HEAD
 from model.score import Scorer, verify
 from training.evaluation.trained import TrainedOn
+from training.gate.parts import for_gate
+from training.gate.sources import site as gate_mail
 from training.gather import DataError
 from training.reading import Raw, Reader
 from training.settings import TrainSettings
-from training.site.train import train
+from training.site.train import train, verdicts_of
+from training.store.entry import LabelSource
+from training.store.labelling import give
 from training.store.snapshots import freeze
 
 pytestmark = pytest.mark.train
+SMALL = {"replay_most": 40, "patience": 20, "guard_most": 140}
 WORDS = ("harbour", "ladder", "violet", "cellar", "bracket", "meadow", "copper", "pencil", "harvest", "window")
 
 
@@ -35,7 +40,8 @@ def mail(number: int, *, bad: bool) -> bytes:
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle, str]:
     """Sixty verdicts of a site, learnt once for all tests."""
     folder = tmp_path_factory.mktemp("site")
-    settings = TrainSettings.model_validate({"cache": folder / "cache", "site": {"replay_most": 40, "patience": 20}})
+    loose = {"guard_ham": 0.5, "guard_bad": 0.5}  # of a few dozen messages, three are a twentieth
+    settings = TrainSettings.model_validate({"cache": folder / "cache", "site": SMALL, "triage": loose})
     with data_store(folder) as store:
         put(store, *((mail(n, bad=n % 2 == 0), said("spam" if n % 2 == 0 else "ham")) for n in range(60)))
         frozen = freeze(store, "first", by="mona")
@@ -116,3 +122,42 @@ def test_too_few_verdicts_are_an_error_and_nothing_is_written(tmp_path: Path) ->
             train(Bundle.open(DEFAULT), store, frozen, TrainSettings(cache=tmp_path / "c"), tmp_path / "out",
                   now=datetime(2026, 2, 3, tzinfo=UTC), tell=lambda _: None)  # fmt: skip
     assert not list(tmp_path.glob("*out*"))
+
+
+def test_what_one_person_judged_does_not_train_where_two_are_asked_for(tmp_path: Path) -> None:
+    """The snapshot was frozen before the second approval was asked for; the demand holds all the same."""
+    with data_store(tmp_path) as store:
+        put(store, *((mail(n, bad=n % 2 == 0), said("spam" if n % 2 == 0 else "ham")) for n in range(30)))
+        frozen = freeze(store, "s", by="mona")
+        four = [e for e in frozen.entries if not for_gate(e.group)][:4]
+        give(store, {e.digest: e.name for e in four}, source=LabelSource.REVIEW, by="ben")
+    told: list[str] = []
+    with data_store(tmp_path, approvals=2) as store, pytest.raises(DataError, match=r"4 distinct messages may train"):
+        train(Bundle.open(DEFAULT), store, frozen, TrainSettings(cache=tmp_path / "c"), tmp_path / "out",
+              now=datetime(2026, 2, 3, tzinfo=UTC), tell=told.append)  # fmt: skip
+
+    assert told[0].startswith("left out 26 messages that wait for 2 people to give them the same label")
+
+
+def test_a_label_that_two_people_gave_is_known_as_confirmed(tmp_path: Path) -> None:
+    with data_store(tmp_path) as store, Reader(tmp_path / "c", DomainLists.load()) as reader:
+        put(store, *((mail(n, bad=False), said("ham")) for n in range(12)))
+        frozen = freeze(store, "s", by="mona")
+        twice = next(e for e in frozen.entries if not for_gate(e.group))
+        give(store, {twice.digest: "ham"}, source=LabelSource.REVIEW, by="ben")
+
+        found = verdicts_of(store, frozen, reader, lambda _: None)
+
+    assert [e.digest for e, sure in zip(found.entries, found.confirmed, strict=True) if sure] == [twice.digest]
+
+
+def test_the_gate_takes_no_label_either_that_waits_for_a_second_person(tmp_path: Path) -> None:
+    with data_store(tmp_path) as store:
+        put(store, *((mail(n, bad=n % 2 == 0), said("spam" if n % 2 == 0 else "ham")) for n in range(30)))
+        mine = [e for e in store.entries() if for_gate(e.group)]
+        give(store, {mine[0].digest: mine[0].name}, source=LabelSource.REVIEW, by="ben")
+    with data_store(tmp_path, approvals=2) as store, Reader(tmp_path / "c", DomainLists.load()) as reader:
+        found = [m.example.key for m in gate_mail(store, reader)]
+
+    assert len(mine) > 1
+    assert found == [mine[0].digest]

@@ -155,18 +155,18 @@ def guarded(kept=0, delivered=0, missed=0, ham=100, evil=20):
 
 
 def test_a_batch_that_moves_little_passes():
-    found = guarded(kept=1, missed=1)
+    found = guarded(kept=2, delivered=3, missed=1)
 
     assert found.refused == ()
-    assert (found.ham, found.bad, found.kept, found.missed) == (100, 20, ("m0",), ("m100",))
+    assert (found.ham, found.bad, found.kept, found.missed) == (100, 20, ("m0", "m1"), ("m100",))
 
 
 def test_a_batch_that_moves_legitimate_mail_is_refused_with_the_reason():
-    [reason] = guarded(kept=1, delivered=1).refused
+    [reason] = guarded(kept=3, delivered=3).refused
 
     assert reason == (
-        "the new labels change the verdict on 2 of 100 legitimate messages that have nothing to do with them "
-        "(1 newly kept, 1 no longer kept); at most 1.0% may change, such as m0, m99"
+        "the new labels change the verdict on 6 of 100 legitimate messages that have nothing to do with them "
+        "(3 newly kept, 3 no longer kept); at most 5.0% may change, such as m0, m1, m2, m97, m98"
     )
 
 

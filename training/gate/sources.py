@@ -22,6 +22,7 @@ from training.store.errors import DataStoreError
 from training.store.settings import DatasetSettings
 from training.store.snapshots import snapshot
 from training.store.store import DataStore
+from training.triage.approval import approved, said
 from training.written import FOLDER, Written
 from training.written import load as load_written
 
@@ -85,10 +86,12 @@ def _drawn(messages: Sequence[Written], most: int | None) -> list[Written]:
 def site(store: DataStore, reader: Reader, *, frozen: str = "", most_weight: float = 10.0) -> Iterator[GateMail]:
     """Yield the gate's part of this site's reviewed inbound mail: as it is now, or as a snapshot froze it.
 
-    What was kept was chosen by its score, so it is compared on and never certifies. Raises DataStoreError.
+    What was kept was chosen by its score, so it is compared on and never certifies. A label counts as in training:
+    if as many people gave it as `[dataset] approvals` demands. Raises DataStoreError.
     """
     found = snapshot(store, frozen).entries if frozen else store.entries(Filter(labelled=True))
-    mine = [e for e in found if e.trains and e.direction == "inbound" and for_gate(e.group)]
+    counts = approved(said(store.history()), store.settings.approvals)
+    mine = [e for e in found if counts(e) and e.direction == "inbound" and for_gate(e.group)]
     raws = (Raw(store.raw(e.digest), {}) for e in mine)
     for entry, seen in zip(mine, reader.read(raws), strict=True):
         if not seen.fault:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from model.bundle import Bundle
 from model.domains import DomainLists
@@ -26,6 +27,8 @@ from training.site.card import card
 from training.site.features import Features, features
 from training.site.learn import Learnt, learn
 from training.site.votes import Doubt, votes
+from training.site.watch import guard_set, refuse, watch
+from training.site.watch import report as report_of
 from training.store.entry import Entry, Snapshot
 from training.store.examples import examples
 from training.store.store import DataStore
@@ -72,11 +75,12 @@ def verdicts_of(store: DataStore, snapshot: Snapshot, reader: Reader, tell: Tell
 
 def train(
     base: Bundle, store: DataStore, snapshot: Snapshot, settings: TrainSettings, out: Path, *,
-    now: datetime, tell: Tell,
+    now: datetime, tell: Tell, report: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> Bundle:  # fmt: skip
     """Make a bundle at `out`, which must not exist, from `base` and a snapshot. `base` stays as it is.
 
-    Raises BundleError, DataError, DataStoreError, WrittenError, ScoringFailed, OSError; nothing is written then.
+    `report` hears what moved and what was left out, also where the guard refuses. Raises BatchRefusedError,
+    BundleError, DataError, DataStoreError, WrittenError, ScoringFailed, OSError; nothing is written then.
     """
     if out.exists():
         raise FileExistsError(f"{out}: already exists; give a new folder, or remove this one")
@@ -86,10 +90,15 @@ def train(
         _enough(mine.examples, snapshot.name, settings.site.fewest)
         tell(f"reading the written set, which is replayed beside {len(mine.examples)} messages with a verdict")
         replay = seed_set(reader, settings)
+        guards = guard_set(reader, settings)
     scorer = Scorer(base)
     learnt, given = fitted(scorer, mine, replay, settings, tell)
     for line in left_out(learnt.doubted, mine):
         tell(line)
+    tell(f"scoring {len(guards)} written messages that never train, before and after")
+    watched = watch(scorer, learnt, guards, settings)
+    report(report_of(base, snapshot.name, learnt, watched, [_doubt(d, mine) for d in learnt.doubted]))
+    refuse(watched, snapshot.name)
     version = f"{now:%Y%m%d}-{snapshot.fingerprint[:8]}-n{VERSION}-site"
     made, head = moved_bundle(base, given.names, learnt, settings.site, version=version,
                               fingerprint=snapshot.fingerprint, now=now, path=out)  # fmt: skip
@@ -148,6 +157,12 @@ def left_out(doubted: Sequence[Doubt], mine: Verdicts) -> list[str]:
         for d in alone
         for entry in (mine.entries[d.at],)
     ]
+
+
+def _doubt(doubt: Doubt, mine: Verdicts) -> dict[str, Any]:
+    entry = mine.entries[doubt.at]
+    return {"message": entry.digest, "label": entry.name, "by": entry.reviewer, "reporter": entry.reporter,
+            "p_other": round(doubt.p, 4), "account_not_believed": bool(doubt.account)}  # fmt: skip
 
 
 def seed_set(reader: Reader, settings: TrainSettings) -> list[Example]:

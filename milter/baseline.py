@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from milter.breaker import Counts
-from milter.drift import HELD, QUARANTINED, VERDICT
+from milter.drift import HELD, QUARANTINED, VERDICTS
 from milter.settings import Settings
 from milter.watch_settings import BreakerSettings
 from model.mail import Direction
@@ -18,10 +18,14 @@ from quarantine.tallies import Cell, Epoch
 HOUR = timedelta(hours=1)
 
 
+Group = tuple[Direction, str]
+"""What is judged apart: a direction, and all of its mail or that of proven senders (`milter.drift.VERDICTS`)."""
+
+
 def hour(at: datetime, name: str) -> datetime:
     """Return the start of the hour (verdicts) or of the day (everything else) under which something is counted."""
     day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    return day.replace(hour=at.hour) if name == VERDICT else day
+    return day.replace(hour=at.hour) if name in VERDICTS else day
 
 
 def digest(settings: Settings) -> str:
@@ -31,11 +35,11 @@ def digest(settings: Settings) -> str:
     return hashlib.sha256(json.dumps([data, listeners], sort_keys=True).encode()).hexdigest()
 
 
-def by_hour(cells: Mapping[Cell, int]) -> dict[Direction, dict[datetime, Counts]]:
+def by_hour(cells: Mapping[Cell, int]) -> dict[Group, dict[datetime, Counts]]:
     """Return the verdicts of each hour as the breaker counts them, in the order of time."""
-    found: dict[Direction, dict[datetime, Counts]] = {}
+    found: dict[Group, dict[datetime, Counts]] = {}
     for cell, n in cells.items():
-        hours = found.setdefault(cell.direction, {})
+        hours = found.setdefault((cell.direction, cell.name), {})
         more = Counts(n, n * (cell.value == HELD), n * (cell.value == QUARANTINED))
         hours[cell.at] = hours.get(cell.at, Counts()) + more
     return found
@@ -55,18 +59,18 @@ def before_changes(epochs: Sequence[Epoch], accepted: frozenset[int], watch: tim
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Counts hour by hour of the directions that are armed, until when. Empty: nothing is."""
+    """Counts by hour of the groups that are armed, in the order of time, until when. Empty: nothing is."""
 
-    hours: Mapping[Direction, tuple[Counts, ...]] = field(default_factory=dict)
+    hours: Mapping[Group, Mapping[datetime, Counts]] = field(default_factory=dict)
     until: datetime | None = None
 
-    def of(self, way: Direction, now: datetime) -> tuple[Counts, ...] | None:
-        """Return the hours before; None where this direction is not watched now."""
-        return None if self.until is None or now >= self.until else self.hours.get(way)
+    def of(self, group: Group, now: datetime) -> Mapping[datetime, Counts] | None:
+        """Return the hours before; None where this group is not watched now."""
+        return None if self.until is None or now >= self.until else self.hours.get(group)
 
     def without(self, way: Direction) -> "Baseline":
         """Return it with one direction not watched any more."""
-        return Baseline({key: hours for key, hours in self.hours.items() if key is not way}, self.until)
+        return Baseline({key: hours for key, hours in self.hours.items() if key[0] is not way}, self.until)
 
     @classmethod
     def read(cls, store: Store, last: Epoch, settings: BreakerSettings) -> "Baseline":
@@ -75,13 +79,14 @@ class Baseline:
         closed = [trip for trip in trips.tripped(store) if trip.by_person]
         if len(epochs) < 2:  # the first model of a new site is no change
             return cls()
-        hours: dict[Direction, tuple[Counts, ...]] = {}
+        hours: dict[Group, Mapping[datetime, Counts]] = {}
         for way in Direction:
             accepted = frozenset(trip.epoch for trip in closed if trip.direction is way)
             if last.id in accepted:
                 continue
             first = before_changes(epochs, accepted, settings.watch)
             since = epochs[first].at - settings.history - HOUR
-            cells = tallies.read(store, [e.id for e in epochs[:first]], names=[VERDICT], direction=way, since=since)
-            hours[way] = tuple(by_hour(cells).get(way, {}).values())
+            cells = tallies.read(store, [e.id for e in epochs[:first]], names=VERDICTS, direction=way, since=since)
+            found = by_hour(cells)
+            hours |= {(way, name): found.get((way, name), {}) for name in VERDICTS}
         return cls(hours, last.at + settings.watch)

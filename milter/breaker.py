@@ -1,23 +1,28 @@
 """The breaker's decision: has the share of mail that the model keeps jumped since the model was changed? Pure.
 
-Held and quarantined mail are judged apart, each against the site's own worst hours before the change. It trips
-where two exact tests agree, so that each bounds the chance of a false alarm (an intersection-union test: Berger
-1982, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24:295):
+Held and quarantined mail are judged apart, and so is mail from proven and known senders (`milter.drift.proven`): of
+that hardly any is ever kept, campaigns do not move it, and a model that turns on honest mail shows there first. All
+mail is judged as well, for sites where nothing proves a sender, and for models that fail on strangers. Each is
+compared with the site's own worst hour of the week before the change, at about the same time of day: by night most
+mail is bad, and a share that is usual then would be a jump by day. It trips where two exact tests agree, so that each
+bounds the chance of a false alarm (an intersection-union test: Berger 1982, "Multiparameter hypothesis testing and
+acceptance sampling", Technometrics 24:295):
 
 - the odds of being kept rose by more than `factor`: Fisher's exact test for an odds ratio other than one, which
   counts the noise of the old share as well (Cornfield 1956; Agresti, Categorical Data Analysis, 3rd ed., section
-  16.6.4). Odds and not shares, so that a site that keeps 60 % of its mail by night sees that all of it is kept;
+  16.6.4). Odds and not shares, so that who keeps 60 % of the mail by night can still see that all of it is kept;
 - the share is above `floor`: the exact binomial test (Clopper and Pearson 1934).
 
 A look is taken whenever a tenth of the window is new. Every look is a test, so `false_alarm` is divided among all
 that a watch has (Bonferroni). The tests take messages as independent: campaigns are not, which is what `factor` and
-the worst hours leave room for.
+the worst hour leave room for. tests/bench/breaker.py simulates what that comes to.
 """
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import numpy as np
@@ -28,8 +33,11 @@ FRESH = 10
 """A look is taken when one in so many messages of the window is new."""
 GROWTH = 100
 """Looks while the first window fills: from 50 messages to a million, each time a tenth more."""
-BASIS = 10
+BASIS = 3
 """Hours of the history are joined up to so many times `least` messages: of small hours the worst is chance."""
+ENOUGH = 2
+"""The window reaches back, where it must, until it has so many times `least` messages."""
+HOUR = timedelta(hours=1)
 STEP = 60.0
 """Seconds of a slot of the sliding window."""
 
@@ -42,6 +50,8 @@ class Kind(StrEnum):
 
 
 KINDS = tuple(Kind)
+GROUPS = 2
+"""All mail, and that of proven senders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """What tripped the breaker: kept of all messages, now and in the worst hours before (0 of 0: too few to know).
+    """What tripped the breaker: kept of all messages, now and in the worst hour before (0 of 0: too few to know).
 
     `chance` is the larger of the two p-values.
     """
@@ -76,17 +86,17 @@ class Jump:
 
 
 def looks(settings: BreakerSettings) -> int:
-    """Return how many tests one watch has: two kinds at each look, `FRESH` looks a window and `GROWTH` at first."""
-    return (math.ceil(settings.watch / settings.window) * FRESH + GROWTH) * len(KINDS)
+    """Return how many tests one watch has: of two kinds and groups, `FRESH` a window and `GROWTH` at first."""
+    return (math.ceil(settings.watch / settings.window) * FRESH + GROWTH) * len(KINDS) * GROUPS
 
 
 def judge(now: Counts, before: Sequence[Counts], settings: BreakerSettings) -> Jump | None:
-    """Return the jump that trips the breaker, or None. `before`: the site's counts, hour by hour, in any order."""
+    """Return the jump that trips the breaker, or None. `before`: what to compare with, see `comparable`."""
     if now.messages < settings.least:
         return None
     allowed = settings.false_alarm / looks(settings)
     for kind in KINDS:
-        kept, worst = now.of(kind), worst_hours(before, kind, BASIS * settings.least)
+        kept, worst = now.of(kind), worst_of(before, kind, BASIS * settings.least)
         if worst is None:
             chance = share_above(kept, now.messages, max(settings.unknown, settings.floor))
             old = Counts()
@@ -100,22 +110,35 @@ def judge(now: Counts, before: Sequence[Counts], settings: BreakerSettings) -> J
     return None
 
 
-def worst_hours(hours: Iterable[Counts], kind: Kind, least: int) -> Counts | None:
-    """Join neighbouring hours until they hold `least` messages; return the group with the largest share.
+def comparable(hours: Mapping[datetime, Counts], start: datetime, end: datetime, least: int) -> list[Counts]:
+    """Return the hours of the same time of day as from `start` to `end`, with an hour on either side, of every day.
+
+    `hours` has counts by the start of their hour, in the order of time. Where those hours hold too little in all,
+    every hour is taken.
+    """
+    first = start.replace(minute=0, second=0, microsecond=0) - HOUR
+    span = min(24, int((end + HOUR - first) / HOUR) + 1)
+    wanted = {(first + number * HOUR).hour for number in range(span)}
+    found = [counts for at, counts in hours.items() if at.hour in wanted]
+    return found if sum(counts.messages for counts in found) >= BASIS * least else list(hours.values())
+
+
+def worst_of(groups: Iterable[Counts], kind: Kind, least: int) -> Counts | None:
+    """Join neighbours until they hold `least` messages; return the group with the largest share.
 
     None where all of them together hold less. What is left at the end joins the last group.
     """
-    groups: list[Counts] = []
+    joined: list[Counts] = []
     open_ = Counts()
-    for hour in hours:
-        open_ += hour
+    for group in groups:
+        open_ += group
         if open_.messages >= least:
-            groups.append(open_)
+            joined.append(open_)
             open_ = Counts()
-    if not groups:
+    if not joined:
         return None
-    groups[-1] += open_
-    return max(groups, key=lambda group: group.of(kind) / group.messages)
+    joined[-1] += open_
+    return max(joined, key=lambda group: group.of(kind) / group.messages)
 
 
 def share_above(kept: int, messages: int, share: float) -> float:
@@ -156,9 +179,13 @@ def odds_above(kept: int, messages: int, kept_before: int, messages_before: int,
 
 @dataclass(slots=True)
 class Window:
-    """Counts of the last `seconds`, in slots of `STEP`; times are of a clock that never goes back."""
+    """Counts of the last `seconds`, and of as much before as it takes to have `enough` messages, in slots of `STEP`.
+
+    Times are of a clock that never goes back.
+    """
 
     seconds: float
+    enough: int
     _slots: deque[tuple[int, Counts]] = field(default_factory=deque)
     _sum: Counts = field(default_factory=Counts)
     _new: int = 0
@@ -183,6 +210,13 @@ class Window:
     def counts(self, now: float) -> Counts:
         """Return what the window holds at `now`."""
         while self._slots and self._slots[0][0] * STEP <= now - self.seconds - STEP:
-            gone = self._slots.popleft()[1]
-            self._sum += Counts(-gone.messages, -gone.held, -gone.quarantined)
+            oldest = self._slots[0][1]
+            if self._sum.messages - oldest.messages < self.enough:
+                break
+            self._slots.popleft()
+            self._sum += Counts(-oldest.messages, -oldest.held, -oldest.quarantined)
         return self._sum
+
+    def reach(self, now: float) -> timedelta:
+        """Return how far back it reaches at `now`."""
+        return timedelta(seconds=max(0.0, now - self._slots[0][0] * STEP)) if self._slots else timedelta(0)

@@ -21,7 +21,9 @@ from model.reasons import BY_SCORE
 from model.screen import Screening
 from model.verdict import Route, Verdict
 
-VERDICT, SCORE = "verdict", "score"
+VERDICT, PROVEN, SCORE = "verdict", "proven", "score"
+VERDICTS = (VERDICT, PROVEN)
+"""Under what verdicts are counted: of all mail, and of mail whose sender is proven and known."""
 DELIVERED, HELD, QUARANTINED = 0, 1, 2
 UNKNOWN, FALSE, TRUE = 0, 1, 2
 EDGES = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.997, 0.999)
@@ -37,10 +39,18 @@ def observed(screening: Screening, wanted: Sequence[Verdict]) -> Iterator[tuple[
     """Yield the names and values that one message is counted under; nothing for one without a score."""
     if screening.score is None:
         return
-    yield VERDICT, max((_kept(verdict) for verdict in wanted), default=DELIVERED)
+    verdict = max((_kept(one) for one in wanted), default=DELIVERED)
+    yield VERDICT, verdict
+    if screening.facts and proven(screening.facts):
+        yield PROVEN, verdict
     yield SCORE, bisect_right(EDGES, screening.score.p_bad)
     for name, value in asdict(screening.facts).items() if screening.facts else ():
         yield name, UNKNOWN if value is None else TRUE if value else FALSE
+
+
+def proven(facts: Facts) -> bool:
+    """Tell whether the sender is proven, and known to the site or to the lists: no model has a say in that."""
+    return facts.known_correspondent is True or (facts.authenticated is True and facts.sender_known is True)
 
 
 def _kept(verdict: Verdict) -> int:

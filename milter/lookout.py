@@ -20,8 +20,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from milter import breaker
-from milter.baseline import Baseline, by_hour, digest, hour
-from milter.drift import HELD, QUARANTINED, VERDICT
+from milter.baseline import Baseline, Group, by_hour, digest, hour
+from milter.drift import HELD, PROVEN, QUARANTINED, VERDICTS
 from milter.drift_watch import DriftWatch
 from milter.housekeeping import Note
 from milter.metrics import Totals
@@ -31,12 +31,16 @@ from quarantine import tallies, trips
 from quarantine.errors import StoreError
 from quarantine.store import Store, utc_now
 from quarantine.tallies import Cell, Epoch
-from quarantine.trips import OURSELVES, Trip
+from quarantine.trips import OF_PROVEN, OURSELVES, Trip
 
 TURN = 1.0
 """Seconds between two turns: a trip reaches the workers within so long."""
 FLUSH = 10.0
 """Seconds between two writes of counts; what a crash loses."""
+REFILL = timedelta(hours=24)
+"""How far back counts are read after a restart; the window drops what it does not need."""
+REMIND = 3600.0
+"""Seconds after which the log is told again that the breaker is open."""
 BUSY_SECONDS = 2.0
 Tell = Callable[[frozenset[str]], object]
 
@@ -71,12 +75,12 @@ class Lookout:
         self._serves = ("", "")
         self._last: Epoch | None = None
         self._pending: Counter[tuple[int, datetime, Direction, str, int]] = Counter()
-        self._windows: dict[Direction, breaker.Window] = {}
+        self._windows: dict[Group, breaker.Window] = {}
         self._baseline = Baseline()
         self._drift = DriftWatch(lambda: settings().model.drift, note, totals)
         self._trips: dict[Direction, Trip] = {}
         self._store: Store | None = None
-        self._flushed = 0.0
+        self._flushed = self._reminded = 0.0
         self._lost = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
@@ -124,16 +128,16 @@ class Lookout:
         """Add what a worker handed up (`Tally.take`). Raises ValueError on other data."""
         now, ticks = self._clock(), self._ticks()
         with self._lock:
-            found: dict[Direction, breaker.Counts] = {}
+            found: dict[Group, breaker.Counts] = {}
             for direction, name, value, n in counts:
                 way = Direction(direction)
                 self._pending[generation, hour(now, name), way, str(name), int(value)] += int(n)
-                if name == VERDICT:
-                    found[way] = found.get(way, breaker.Counts()) + breaker.Counts(
+                if name in VERDICTS:
+                    found[way, name] = found.get((way, name), breaker.Counts()) + breaker.Counts(
                         n, n * (value == HELD), n * (value == QUARANTINED))
             if generation == self._generation:  # what an old one still finishes is not the new one's doing
-                for way, more in found.items():
-                    self._window(way).add(more, ticks)
+                for group, more in found.items():
+                    self._window(group).add(more, ticks)
 
     def state(self) -> dict[str, Any]:
         """Return the trips that are open and the alarms that last, for health."""
@@ -144,20 +148,27 @@ class Lookout:
     # --- the thread
 
     def _run(self) -> None:
-        for trip in tuple(self._trips.values()):
-            self._totals.breaker.labels(trip.direction).set(1)
-            self._note("error", "breaker-open", direction=trip.direction, since=trip.at.isoformat(), why=trip.told)
+        self._remind()
         while True:
             last = self._stop.wait(TURN)
             try:
                 self._look()
                 self._in_store(last=last)
                 self._lost = ""
+                if self._ticks() - self._reminded >= REMIND:
+                    self._remind()
             except Exception as error:  # noqa: BLE001 - without counts mail is screened as well
                 self._fault(error)
             if last:
                 self._shut()
                 return
+
+    def _remind(self) -> None:
+        """Say what is open, at the start and then every hour."""
+        for trip in tuple(self._trips.values()):
+            self._totals.breaker.labels(trip.direction).set(1)
+            self._note("error", "breaker-open", direction=trip.direction, since=trip.at.isoformat(), why=trip.told)
+        self._reminded = self._ticks()
 
     def _fault(self, error: Exception) -> None:
         told = str(error) if isinstance(error, StoreError) else f"{type(error).__name__}: {error}"
@@ -172,12 +183,13 @@ class Lookout:
         with self._lock:
             now, ticks = self._clock(), self._ticks()
             jumps = []
-            for way, window in self._windows.items():
-                before = self._baseline.of(way, now)
+            for (way, name), window in self._windows.items():
+                before = self._baseline.of((way, name), now)
                 if before is None or way in self._trips or not window.due(ticks):
                     continue
-                if jump := breaker.judge(window.counts(ticks), before, settings):
-                    self._trips[way] = _trip(jump, way, self._serves[0], now)
+                days = breaker.comparable(before, now - window.reach(ticks), now, settings.least)
+                if jump := breaker.judge(window.counts(ticks), days, settings):
+                    self._trips[way] = _trip(jump, way, name, self._serves[0], now)
                     jumps.append(self._trips[way])
             tagging = self.tagging
         for trip in jumps:
@@ -217,12 +229,13 @@ class Lookout:
 
     def _refill(self, store: Store, epoch: int) -> None:
         """Give the windows back what this epoch counted before a restart, as far as it is recent enough."""
-        since = self._clock() - self._settings().model.breaker.window
-        found = by_hour(tallies.read(store, [epoch], names=[VERDICT], since=since))
+        now = self._clock()
+        since = now - max(self._settings().model.breaker.window, REFILL)
+        found = by_hour(tallies.read(store, [epoch], names=VERDICTS, since=since))
         with self._lock:
-            for way, hours in found.items():
-                for counts in hours.values():
-                    self._window(way).add(counts, self._ticks())
+            for group, hours in found.items():
+                for at, counts in hours.items():
+                    self._window(group).add(counts, self._ticks() - (now - at).total_seconds())
 
     def _record_trips(self, store: Store) -> None:
         for way, trip in tuple(self._trips.items()):
@@ -270,9 +283,10 @@ class Lookout:
             self._pending += Counter()  # drops what is zero
         self._flushed = self._ticks()
 
-    def _window(self, way: Direction) -> breaker.Window:
-        seconds = self._settings().model.breaker.window / timedelta(seconds=1)
-        return self._windows.setdefault(way, breaker.Window(seconds))
+    def _window(self, group: Group) -> breaker.Window:
+        settings = self._settings().model.breaker
+        fresh = breaker.Window(settings.window.total_seconds(), breaker.ENOUGH * settings.least)
+        return self._windows.setdefault(group, fresh)
 
     def _opened(self) -> Store:
         if self._store is None:
@@ -287,6 +301,7 @@ class Lookout:
             self._store = None
 
 
-def _trip(jump: breaker.Jump, way: Direction, model: str, now: datetime) -> Trip:
-    return Trip(0, 0, model, now, way, jump.kind.value, jump.kept, jump.messages, jump.kept_before,
+def _trip(jump: breaker.Jump, way: Direction, name: str, model: str, now: datetime) -> Trip:
+    kind = jump.kind + (OF_PROVEN if name == PROVEN else "")
+    return Trip(0, 0, model, now, way, kind, jump.kept, jump.messages, jump.kept_before,
                 jump.messages_before)  # fmt: skip

@@ -3,11 +3,13 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from quarantine.settings import Span
 
 Flag = Annotated[bool, Field(strict=True)]
+LEAST_KEPT = timedelta(days=30)
+MOST_WATCHED = timedelta(days=14)
 
 
 class Watched(BaseModel):
@@ -36,7 +38,7 @@ class BreakerSettings(Watched):
     history: Span = Field(
         default=timedelta(days=7),
         description="how far back before the change the site's own share is looked for: a whole week, since nights "
-        "and week-ends have less honest mail; the worst hours of it are what counts",
+        "and week-ends have less honest mail; its worst hour at the same time of day is what counts",
     )
     least: int = Field(
         default=50, strict=True, ge=10,
@@ -44,7 +46,7 @@ class BreakerSettings(Watched):
     )  # fmt: skip
     factor: float = Field(
         default=3.0, strict=True, ge=1.0, le=1000.0,
-        description="how many times the odds of being kept may rise above the worst hours before; the model's own "
+        description="how many times the odds of being kept may rise above those of the worst hour; the model's own "
         "false-positive budget is far below, and a spam wave rarely above",
     )  # fmt: skip
     floor: float = Field(
@@ -59,6 +61,13 @@ class BreakerSettings(Watched):
         default=0.001, strict=True, gt=0.0, lt=0.5,
         description="probability, for each change, that chance alone trips it; shared among all looks of the watch",
     )  # fmt: skip
+
+    @field_validator("window", "watch", "history")
+    @classmethod
+    def _makes_sense(cls, span: timedelta) -> timedelta:
+        if not timedelta(minutes=5) <= span <= MOST_WATCHED:
+            raise ValueError("expected 5m to 14d")
+        return span
 
 
 class DriftSettings(Watched):
@@ -84,5 +93,13 @@ class DriftSettings(Watched):
     )  # fmt: skip
     keep: Span = Field(
         default=timedelta(days=400),
-        description="how long counts are kept, a few hundred small rows a day; a model's reference goes with them",
-    )
+        description="how long counts are kept, a few hundred small rows a day: at least 30d, since the breaker "
+        "measures by them as well; a model's reference goes with them",
+    )  # fmt: skip
+
+    @field_validator("keep")
+    @classmethod
+    def _outlives_what_is_compared(cls, keep: timedelta) -> timedelta:
+        if keep < LEAST_KEPT:
+            raise ValueError("expected 30d or more, for the breaker measures by these counts as well")
+        return keep

@@ -7,8 +7,9 @@ and by the name and value of something: the verdict, a band of the score, a fact
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from model.mail import Direction
 from quarantine.schema import alarms, epochs, tallies, trips
@@ -51,15 +52,25 @@ def begin(store: Store, model: str, settings: str, at: datetime) -> Epoch:
 
 
 def add(store: Store, counts: Mapping[Cell, int]) -> None:
-    """Add counts to what is there, in one transaction. Raises StoreError."""
+    """Add counts to what is there, in one transaction of a few statements: mail waits for it. Raises StoreError."""
     table = tallies.c
+    keys = [table.epoch, table.at, table.direction, table.name, table.value]
+    within = table.epoch.in_({cell.epoch for cell in counts}), table.at.in_({cell.at for cell in counts})
+    more = update(tallies).where(*(key == bindparam(f"its_{key.name}") for key in keys))
     with store.writing() as connection:
-        for cell, n in counts.items():
-            row = {"epoch": cell.epoch, "at": cell.at, "direction": cell.direction, "name": cell.name,
-                   "value": cell.value}  # fmt: skip
-            same = update(tallies).where(*(table[key] == value for key, value in row.items()))
-            if not connection.execute(same.values(n=table.n + n)).rowcount:
-                connection.execute(insert(tallies), {**row, "n": n})
+        there = {Cell(r.epoch, r.at, Direction(r.direction), r.name, r.value)
+                 for r in connection.execute(select(*keys).where(*within))}  # fmt: skip
+        old = [{f"its_{name}": value for name, value in _row(cell).items()} | {"more": n}
+               for cell, n in counts.items() if cell in there]  # fmt: skip
+        new = [{**_row(cell), "n": n} for cell, n in counts.items() if cell not in there]
+        if old:
+            connection.execute(more.values(n=table.n + bindparam("more")), old)
+        if new:
+            connection.execute(insert(tallies), new)
+
+
+def _row(cell: Cell) -> dict[str, Any]:
+    return {"epoch": cell.epoch, "at": cell.at, "direction": cell.direction, "name": cell.name, "value": cell.value}
 
 
 def read(store: Store, within: Collection[int], *, names: Collection[str] = (), direction: Direction | None = None,

@@ -14,9 +14,14 @@ OURSELVES = "gatepost"
 """Who clears a trip because another model or policy came."""
 
 
+OF_PROVEN = "-proven"
+"""What ends a kind that is of mail from proven and known senders only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """One row. `kind` is held or quarantined: so many `kept` of so many messages, now and before (0 of 0: unknown).
+    """One row. `kind` is held or quarantined, perhaps with `OF_PROVEN`: so many `kept` of so many messages, now and
+    before (0 of 0: unknown).
 
     It is open while `cleared_at` is None; `cleared_by` is a person's account, or `OURSELVES`.
     """
@@ -43,9 +48,12 @@ class Trip:
     @property
     def told(self) -> str:
         """What happened, in one sentence without a capital or a full stop."""
-        before = (f"in its worst hours before it was {self.kept_before} of {self.messages_before}"
-                  if self.messages_before else "there was too little mail before to compare with")  # fmt: skip
-        return f"model {self.model} {self.kind} {self.kept} of {self.messages} {self.direction} messages; {before}"
+        before = "there was too little mail before to compare with"
+        if self.messages_before:
+            before = f"in the worst hour before, at that time of day, {self.kept_before} of {self.messages_before}"
+        verb, of_proven = self.kind.removesuffix(OF_PROVEN), self.kind.endswith(OF_PROVEN)
+        whose = " from proven and known senders" if of_proven else ""
+        return f"model {self.model} {verb} {self.kept} of {self.messages} {self.direction} messages{whose}; {before}"
 
 
 def record(store: Store, trip: Trip) -> Trip:

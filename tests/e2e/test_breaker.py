@@ -34,9 +34,9 @@ def gatepost(it: Serving, *words: str) -> subprocess.CompletedProcess[str]:
                           env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=100)  # fmt: skip
 
 
-def keeps_everything(folder: Path) -> Path:
+def keeps_everything(folder: Path, version: str = "greedy-1") -> Path:
     """A model whose own threshold quarantines all there is."""
-    copy = copy_of_model(folder, "greedy-1")
+    copy = copy_of_model(folder, version)
     manifest = json.loads((copy / MANIFEST).read_text())
     manifest["thresholds"] = {"quarantine": 1e-9, "hold": None}
     (copy / MANIFEST).write_text(json.dumps(manifest))
@@ -58,11 +58,14 @@ def test_a_model_that_keeps_everything_is_not_believed(tmp_path):
         hands = Hands("ida", lambda: datetime.now(UTC), follower(load(it.config), 60.0))
         assert promote(Shelf(tmp_path / "models"), str(keeps_everything(tmp_path)), passes, hands).switched
 
-        kept = 0
-        while not it.events("breaker-tripped"):
-            send(it)
-            kept += 1
-            assert kept < 1000, "it keeps everything, and the breaker has not tripped"
+        def kept_until_it_trips(time: int) -> None:
+            kept = 0
+            while len(it.events("breaker-tripped")) < time:
+                send(it)
+                kept += 1
+                assert kept < 1000, "it keeps everything, and the breaker has not tripped"
+
+        kept_until_it_trips(1)
         [tripped] = it.events("breaker-tripped")
         assert "model greedy-1 quarantined" in tripped["why"]
         before = it.sink.count
@@ -120,5 +123,16 @@ def test_a_model_that_keeps_everything_is_not_believed(tmp_path):
         send(it, 30)
         assert it.sink.count == before
         assert len(it.events("breaker-tripped")) == 1
+
+        back = gatepost(it, "model", "rollback", "--reason", "it keeps everything")
+        assert back.returncode == 0, back.stderr
+        again = str(keeps_everything(tmp_path, "greedy-2"))
+        assert promote(Shelf(tmp_path / "models"), again, passes, hands).switched
+        kept_until_it_trips(2)
+        assert gatepost(it, "model", "rollback", "--reason", "again").returncode == 0
+        until(lambda: len(it.events("breaker-cleared")) == 2, "going back did not clear it")
+        assert it.events("breaker-cleared")[-1]["by"] == "gatepost"
+        assert it.health()["breaker"] == []
+        assert not kept_again()
         assert not it.events("session-fault")
         assert not it.events("lookout-failed")

@@ -1,12 +1,24 @@
 """The breaker's decision: tests that agree with counting by hand, and trips that are neither early nor missed."""
 
 import random
-from datetime import timedelta
+from datetime import UTC, datetime
 from math import comb
 
 import pytest
 
-from milter.breaker import BASIS, Counts, Kind, Window, judge, looks, odds_above, share_above, worst_hours
+from milter.breaker import (
+    BASIS,
+    HOUR,
+    Counts,
+    Kind,
+    Window,
+    comparable,
+    judge,
+    looks,
+    odds_above,
+    share_above,
+    worst_of,
+)
 from milter.watch_settings import BreakerSettings
 
 SETTINGS = BreakerSettings()
@@ -66,12 +78,12 @@ class TestJudging:
         assert judge(now, CALM, SETTINGS) is None
 
     def test_nights_are_measured_by_nights(self):
-        """By night nearly all mail is bad: that is no jump, and a model that keeps all of it still is one."""
-        week = ([Counts(1000, 0, 100)] * 16 + [Counts(90, 0, 60)] * 8) * 7
+        """By night most mail is bad: that is no jump then, and would be one by day."""
+        nights, days = [Counts(90, 0, 60)] * 21, [Counts(1000, 0, 100)] * 21
 
-        assert judge(Counts(90, 0, 60), week, SETTINGS) is None
-        assert judge(Counts(90, 0, 70), week, SETTINGS) is None
-        assert judge(Counts(150, 0, 150), week, SETTINGS) is not None
+        assert judge(Counts(90, 0, 60), nights, SETTINGS) is None
+        assert judge(Counts(300, 0, 200), days, SETTINGS) is not None
+        assert judge(Counts(200, 0, 200), nights, SETTINGS) is not None  # even then all of it is too much
 
     def test_without_a_past_only_a_majority_trips(self):
         assert judge(Counts(100, 0, 55), [], SETTINGS) is None
@@ -99,32 +111,70 @@ class TestJudging:
         short = BreakerSettings(watch="1h")
 
         assert looks(SETTINGS) > 5 * looks(short)
-        assert looks(short) == 220
+        assert looks(short) == 440
 
 
 class TestWorstHours:
     def test_small_hours_are_joined_before_they_count(self):
         hours = [Counts(2, 0, 2), *[Counts(100, 0, 1)] * 10]
 
-        assert worst_hours(hours, Kind.QUARANTINED, 500) == Counts(502, 0, 7)
+        assert worst_of(hours, Kind.QUARANTINED, 500) == Counts(502, 0, 7)
 
     def test_too_few_is_none(self):
-        assert worst_hours([Counts(499, 0, 1)], Kind.HELD, 500) is None
-        assert BASIS * SETTINGS.least == 500
+        assert worst_of([Counts(499, 0, 1)], Kind.HELD, 500) is None
+
+
+MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+WEEK = {MONDAY + number * HOUR: Counts(100, 0, number % 24) for number in range(7 * 24)}
+
+
+class TestComparable:
+    def test_the_same_hours_of_every_day_with_one_on_either_side(self):
+        at = datetime(2026, 3, 9, 10, 30, tzinfo=UTC)
+
+        found = comparable(WEEK, at - HOUR, at, 50)
+
+        assert {counts.quarantined for counts in found} == {8, 9, 10, 11}
+        assert len(found) == 4 * 7
+
+    def test_around_midnight(self):
+        at = datetime(2026, 3, 9, 0, 10, tzinfo=UTC)
+
+        assert {counts.quarantined for counts in comparable(WEEK, at - HOUR, at, 50)} == {22, 23, 0, 1}
+
+    def test_a_window_of_a_day_takes_every_hour(self):
+        at = datetime(2026, 3, 9, 10, 30, tzinfo=UTC)
+
+        assert len(comparable(WEEK, at - 30 * HOUR, at, 50)) == 7 * 24
+
+    def test_where_those_hours_hold_too_little_every_hour_is_taken(self):
+        at = datetime(2026, 3, 9, 10, 30, tzinfo=UTC)
+
+        assert len(comparable(WEEK, at, at, 100 * 3 * 7 // BASIS + 1)) == 7 * 24
 
 
 class TestWindow:
     def test_what_is_older_than_the_window_goes(self):
-        window = Window(3600.0)
+        window = Window(3600.0, 0)
         window.add(Counts(10, 1, 2), 0.0)
         window.add(Counts(5, 0, 1), 1800.0)
 
         assert window.counts(1800.0) == Counts(15, 1, 3)
         assert window.counts(4000.0) == Counts(5, 0, 1)
         assert window.counts(9000.0) == Counts()
+        assert window.reach(9000.0).total_seconds() == 0
+
+    def test_it_reaches_back_until_it_has_enough(self):
+        """At a small site an hour holds too little to judge by."""
+        window = Window(3600.0, 100)
+        for number in range(10):
+            window.add(Counts(20), number * 3600.0)
+
+        assert window.counts(9 * 3600.0).messages == 100
+        assert window.reach(9 * 3600.0).total_seconds() == 4 * 3600
 
     def test_a_look_is_due_when_a_tenth_is_new(self):
-        window = Window(timedelta(hours=1).total_seconds())
+        window = Window(3600.0, 0)
         window.add(Counts(100), 0.0)
 
         assert window.due(0.0)

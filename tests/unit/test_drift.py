@@ -103,6 +103,18 @@ class TestObserved:
 
         assert ("verdict", value) in observed(Screening(score=score), [Verdict(route, (Reason(code),))])
 
+    @pytest.mark.parametrize(
+        ("facts", "counts"),
+        [(Facts(known_correspondent=True), True), (Facts(authenticated=True, sender_known=True), True),
+         (Facts(authenticated=True, sender_known=False), False), (Facts(sender_known=True), False), (Facts(), False)],
+    )  # fmt: skip
+    def test_proven_senders_are_counted_apart(self, facts, counts):
+        score = Score(dict.fromkeys(Label, 0.25), "1")
+
+        found = dict(observed(Screening(score=score, facts=facts), [Verdict(Route.HOLD, (Reason("score-hold"),))]))
+
+        assert found.get("proven") == (1 if counts else None)
+
     def test_a_message_without_a_score_counts_nowhere(self):
         assert list(observed(Screening(fault="deadline"), [Verdict(Route.UNSCORED, ())])) == []
 

@@ -91,8 +91,19 @@ def test_a_bad_model_trips_and_workers_and_operator_are_told(site, tmp_path):
     assert b'gatepost_breaker_open{direction="inbound"} 1.0' in site.totals.render()
     with Store.open(store_settings(tmp_path)) as store:
         [trip] = trips.tripped(store, only_open=True)
-    assert (trip.model, trip.kept, trip.messages, trip.messages_before) == ("two", 60, 60, 500)
+    assert (trip.model, trip.kept, trip.messages, trip.messages_before) == ("two", 60, 60, 300)
     assert site.it.state()["breaker"][0]["direction"] == "inbound"
+
+
+def test_a_model_that_turns_on_proven_senders_trips_though_all_mail_hardly_shows_it(site):
+    site.it.heard(1, [("inbound", "proven", 0, 600)])
+    site.serve("two")
+    site.mail(160, 40)
+    site.it.heard(2, [("inbound", "proven", 0, 30), ("inbound", "proven", 2, 30)])
+    site.turn()
+
+    [event] = site.events("breaker-tripped")
+    assert "quarantined 30 of 60 inbound messages from proven and known senders" in event["why"]
 
 
 def test_without_a_change_a_wave_of_spam_trips_nothing(site):

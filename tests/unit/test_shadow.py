@@ -2,6 +2,7 @@
 
 import json
 import socket
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -35,8 +36,6 @@ SETTINGS = Settings.model_validate({
 
 
 def settled(*wanted: tuple[Route, str], sender: str = "ida@sender.example", to: str = "r{}@here.example") -> Settled:
-    from dataclasses import replace
-
     one = mail(b"Subject: x\r\n\r\n", *(to.format(at) for at in range(len(wanted))), sender=sender)
     seen = replace(screening(p_bad=0.93), document=DOCUMENT, facts=FACTS)
     verdicts = tuple(Verdict(route, (Reason(code),)) for route, code in wanted)
@@ -73,8 +72,6 @@ class TestLine:
         assert (seen.route, seen.message, seen.listener, seen.sender) == (Q, "m1", "in", "ida@sender.example")
 
     def test_mail_that_was_not_scored_is_not_sent(self):
-        from dataclasses import replace
-
         one = settled((D, "clean"))
 
         assert pack(replace(one, screening=replace(one.screening, score=None)), "") is None

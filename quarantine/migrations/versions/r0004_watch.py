@@ -54,7 +54,7 @@ def _trips() -> None:
         sa.Column("epoch", sa.Integer, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("direction", sa.String(8), nullable=False),
-        sa.Column("kind", sa.String(12), nullable=False),
+        sa.Column("kind", sa.String(24), nullable=False),
         sa.Column("kept", sa.BigInteger, nullable=False),
         sa.Column("messages", sa.BigInteger, nullable=False),
         sa.Column("kept_before", sa.BigInteger, nullable=False),

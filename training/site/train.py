@@ -175,9 +175,23 @@ def seed_set(reader: Reader, settings: TrainSettings) -> list[Example]:
 
 
 def _enough(mine: Sequence[Example], name: str, fewest: int) -> None:
+    """Raise DataError where too little, one class, or one sender could teach."""
     groups = len({e.group for e in mine})
+    where = "(inbound, labelled, and not among those that the gate keeps for itself)"
     if groups < fewest:
         raise DataError(
-            f"snapshot {name}: {groups} distinct messages may train (inbound, labelled, and not among those that the "
-            f"gate keeps for itself); expected at least {fewest} (site.fewest): review more mail first"
+            f"snapshot {name}: {groups} distinct messages may train {where}; expected at least {fewest} "
+            "(site.fewest): review more mail first"
+        )
+    for bad, what in ((False, "legitimate"), (True, "bad")):
+        if not any(e.bad is bad for e in mine):
+            raise DataError(
+                f"snapshot {name}: 0 distinct messages that may train are {what} mail, expected at least 1 {where}: "
+                "review more mail first, also delivered mail (--sampled)"
+            )
+    senders = {e.sender for e in mine}
+    if len(senders) == 1 and (one := senders.pop()):
+        raise DataError(
+            f"snapshot {name}: all mail that may train is from one sender, {safe(one)}: that teaches who it is and "
+            "nothing of bad mail; review other mail first"
         )

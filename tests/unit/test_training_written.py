@@ -60,6 +60,7 @@ def test_a_good_pair_has_no_fault(tmp_path: Path) -> None:
         ({"subject": ""}, "subject: expected a text that is not empty"),
         ({"list_unsubscribe": "yes"}, "list_unsubscribe: expected true or false"),
         ({"facts": "{ hidden_text = true }"}, "facts.hidden_text: only these can be declared"),
+        ({"facts": "{ main_link_matches = true, sender_known = false }"}, "facts.main_link_matches: never true of"),
         ({"facts": "{ sender_known = 'yes' }"}, "facts.sender_known: expected true or false"),
         ({"attachments": "[{ name = 'a.pdf' }]"}, "attachments: expected a list"),
     ],

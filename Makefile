@@ -6,9 +6,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Where torch comes from. Users who want the small CPU build:
 #   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# make demo LAST_STEP=no leaves out learning from verdicts, and what it needs.
+LAST_STEP ?=
 TORCH_FROM := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 
-.PHONY: help demo test lint bench install-serve install-train install-dev clean
+.PHONY: help demo test lint bench install-serve install-learn install-train install-dev clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -22,6 +24,13 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
+# What learning from verdicts needs of the training extra: the encoder stays as it is, so no torch.
+$(VENV)/.learn: $(VENV)/.serve
+	@echo "Installing the training extra's part that learns from verdicts, for the demo's last step: scipy and"
+	@echo "scikit-learn, 45 MB to fetch, 200 MB on disk; no torch. Without it: make demo LAST_STEP=no"
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[learn]'
+	@touch $@
+
 # torch first and by itself: anything else that asks for it would take the newest build with CUDA.
 $(VENV)/.train: $(VENV)/.serve
 	$(PIP) install --quiet --constraint constraints.txt $(TORCH_FROM) torch
@@ -33,11 +42,12 @@ $(VENV)/.dev: $(VENV)/.train
 	@touch $@
 
 install-serve: $(VENV)/.serve  ## install what a gateway needs into .venv (no torch)
+install-learn: $(VENV)/.learn  ## add what learning from verdicts needs (no torch)
 install-train: $(VENV)/.train  ## add what training needs
 install-dev: $(VENV)/.dev  ## add what tests and lint need
 
-demo: $(VENV)/.serve  ## the life of a message on bundled mail, on loopback
-	$(BIN)/gatepost demo
+demo: $(VENV)/$(if $(filter no,$(LAST_STEP)),.serve,.learn)  ## a message's life, then a model of your own; on loopback
+	$(BIN)/gatepost demo $(if $(filter no,$(LAST_STEP)),--short)
 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)

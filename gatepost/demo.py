@@ -1,25 +1,17 @@
 """The life of a message on loopback: a gateway with the embedded store, mail both ways, one release."""
 
 import json
-import os
-import smtplib
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatepost.demo_gateway import DemoGateway, header
 from gatepost.demo_mail import DOMAIN, DemoMail, inbound, outbound
-from gatepost.demo_sink import MaildirSink
 from gatepost.terminal import Column, columns, table
 from model.mail import Direction
 from model.safe_text import safe
 from training.letter import GATE
 
-START_SECONDS = 30.0
 QUARANTINE_AT, HOLD_AT = 0.75, 0.65
 _OURS = (b"x-gatepost-",)
 _HEADS = (Column("WAY", 4), Column("MEANT AS", 8), Column("ROUTE", 10), Column("SUBJECT", 12, 3),
@@ -68,10 +60,6 @@ listen = "127.0.0.1:{metrics}"
 """
 
 
-class DemoError(Exception):
-    """The demo could not go on; the text says where to look."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one message. `item` is its id in the quarantine, if it was kept."""
@@ -82,96 +70,30 @@ class Outcome:
     item: str = ""
 
 
-class Demo:
-    """One run in a folder of its own. `say` prints a line."""
+class Demo(DemoGateway):
+    """One run in a folder of its own."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.back = MaildirSink(root / "delivered")
-        self.release = MaildirSink(root / "released")
-        self.config = root / "config.toml"
-        self.log = root / "gateway.log"
-        self.ports = {name: _free_port() for name in ("inbound", "outbound", "metrics")}
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Keep both sinks and the gateway up."""
-        self.back.start()
-        self.release.start()
-        self.config.write_text(CONFIG.format(root=self.root, gate=GATE, domain=DOMAIN, back=self.back.port,
-                                             release=self.release.port, quarantine_at=QUARANTINE_AT, hold_at=HOLD_AT,
-                                             **self.ports))
-        with self.log.open("wb") as log:
-            gateway = subprocess.Popen([*_gatepost(), "serve", "--config", str(self.config)], stderr=log, stdout=log,
-                                       stdin=subprocess.DEVNULL, start_new_session=True)
-        try:
-            self._wait(gateway)
-            yield
-        finally:
-            gateway.terminate()
-            try:
-                gateway.wait(15)
-            except subprocess.TimeoutExpired:
-                gateway.kill()
-            self.back.stop()
-            self.release.stop()
-
-    def _wait(self, gateway: "subprocess.Popen[bytes]") -> None:
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
-            if gateway.poll() is not None:
-                break
-            try:
-                with smtplib.SMTP("127.0.0.1", self.ports["inbound"], timeout=2):
-                    return
-            except OSError:
-                time.sleep(0.1)
-        tail = self.log.read_text(errors="replace")[-2000:]
-        raise DemoError(f"the gateway did not start; its log is {self.log}:\n{tail}")
+        super().__init__(root, CONFIG, gate=GATE, domain=DOMAIN, quarantine_at=QUARANTINE_AT, hold_at=HOLD_AT)
 
     def send_all(self) -> list[Outcome]:
         """Send the bundled mail over SMTP and return what became of it."""
-        mails = [*inbound(), *outbound()]
-        seen = 0
-        delivered: dict[int, bytes] = {}
-        for number, mail in enumerate(mails):
-            self._send(mail)
-            arrived = self.back.messages()
-            if len(arrived) > seen:
-                delivered[number] = arrived[-1]
-                seen = len(arrived)
-        kept = iter(sorted(self.quarantine("list", "--all", "--limit", "0"), key=lambda item: str(item["kept_at"])))
-        return [self._outcome(mail, delivered.get(number), kept) for number, mail in enumerate(mails)]
+        sent = [self.send(mail) for mail in (*inbound(), *outbound())]
+        kept = iter(sorted(self._kept(), key=lambda item: str(item["kept_at"])))
+        return [_outcome(one.mail, one.delivered, kept) for one in sent]
 
-    def _send(self, mail: DemoMail) -> None:
-        client = smtplib.SMTP("127.0.0.1", self.ports[mail.direction], timeout=60)
-        try:
-            client.sendmail(mail.sender, [mail.recipient], mail.raw)
-            client.quit()
-        except (smtplib.SMTPException, OSError) as error:
-            raise DemoError(f"{mail.subject!r} was not taken: {error}; the gateway's log is {self.log}") from None
-        finally:
-            client.close()  # and no QUIT after Ctrl-C: a reply is still on its way
+    def _kept(self) -> list[dict[str, object]]:
+        lines = self.command("quarantine", "list", "--all", "--limit", "0", "--json")
+        return [json.loads(line) for line in lines.splitlines()]
 
-    def _outcome(self, mail: DemoMail, raw: bytes | None, kept: Iterator[dict[str, object]]) -> Outcome:
-        if raw is not None:
-            return Outcome(mail, "deliver", _why_delivered(raw))
-        item = next(kept)
-        why = item["reasons"][0]  # type: ignore[index]
-        return Outcome(mail, str(item["route"]), why["detail"] or why["code"], str(item["id"]))
 
-    def quarantine(self, *words: str) -> list[dict[str, object]]:
-        """Run a command of the quarantine as an operator would, and return its JSON lines."""
-        done = self.command("quarantine", *words, "--json")
-        return [json.loads(line) for line in done.splitlines()]
-
-    def command(self, *words: str) -> str:
-        """Run `gatepost WORDS --config ...` and return what it printed."""
-        done = subprocess.run([*_gatepost(), *words, "--config", str(self.config)], capture_output=True, check=False,
-                              encoding="utf-8", env={**os.environ, "COLUMNS": str(columns(100)), "PYTHONUTF8": "1"})
-        if done.returncode:
-            raise DemoError(f"gatepost {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
+def _outcome(mail: DemoMail, raw: bytes | None, kept: Iterator[dict[str, object]]) -> Outcome:
+    if raw is not None:
+        score = header(raw, "X-Gatepost-Score")
+        return Outcome(mail, "deliver", f"p_bad {score}" if score else "nothing found")
+    item = next(kept)
+    why = item["reasons"][0]  # type: ignore[index]
+    return Outcome(mail, str(item["route"]), why["detail"] or why["code"], str(item["id"]))
 
 
 def outcome_table(outcomes: list[Outcome]) -> list[str]:
@@ -189,20 +111,3 @@ def without_ours(raw: bytes) -> bytes:
             end = raw.index(b"\r\n", end) + 2
         raw = raw[end:]
     return raw
-
-
-def _why_delivered(raw: bytes) -> str:
-    for line in raw.split(b"\r\n\r\n", 1)[0].replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").split(b"\r\n"):
-        if line.lower().startswith(b"x-gatepost-score:"):
-            return "p_bad " + line.partition(b":")[2].strip().decode("ascii", "replace")
-    return "nothing found"
-
-
-def _gatepost() -> list[str]:
-    return [sys.executable, "-P", "-m", "gatepost"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

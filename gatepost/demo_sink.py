@@ -14,7 +14,8 @@ class MaildirSink:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         mailbox.Maildir(folder, create=True)
-        self._arrived = 0
+        self.arrived = 0
+        """How many messages came so far."""
         self._controller = _Server(self, hostname="127.0.0.1", port=0)
 
     @property
@@ -34,13 +35,17 @@ class MaildirSink:
         """Return what arrived, in order; CRLF line ends as on the wire."""
         return [path.read_bytes() for path in sorted((self.folder / "new").iterdir())]
 
+    def last(self) -> bytes:
+        """Return what arrived last."""
+        return (self.folder / "new" / f"{self.arrived:06}.demo").read_bytes()
+
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802, ARG002 - aiosmtpd's
         """Store one message: written under tmp, then moved, as maildir(5) wants it."""
-        self._arrived += 1
-        name = f"{self._arrived:06}.demo"
+        name = f"{self.arrived + 1:06}.demo"
         (self.folder / "tmp" / name).write_bytes(envelope.original_content)
         (self.folder / "tmp" / name).rename(self.folder / "new" / name)
-        return f"250 2.0.0 Ok: queued as DEMO{self._arrived:04}"
+        self.arrived += 1
+        return f"250 2.0.0 Ok: queued as DEMO{self.arrived:04}"
 
 
 class _Server(Controller):  # type: ignore[misc]

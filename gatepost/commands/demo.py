@@ -11,21 +11,28 @@ from pathlib import Path
 
 import click
 
-from gatepost.demo import HOLD_AT, QUARANTINE_AT, Demo, DemoError, Outcome, outcome_table, without_ours
+from gatepost.commands.demo_learning import missing, tell_learning, tell_missing
+from gatepost.demo import HOLD_AT, QUARANTINE_AT, Demo, Outcome, outcome_table, without_ours
+from gatepost.demo_gateway import DemoError
 from gatepost.terminal import columns, headed, wrapped
+
+SITE = "hollerbach"
+"""The folder, below the demo's, of the site that learns."""
 
 
 @click.command(name="demo")
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False),
               help="Work in this new folder and leave everything there to look at.")
-def command(keep: Path | None) -> None:
+@click.option("--short", is_flag=True, help="Leave out the last step, learning from verdicts: a minute or so.")
+def command(keep: Path | None, short: bool) -> None:
     """Run the life of a message on bundled mail, on loopback, with the embedded store.
 
     Starts a gateway and a Maildir as its next hop, sends mail both ways over SMTP, shows what was delivered,
-    quarantined and held and why, releases one message and compares its bytes with the original's. Nothing leaves
-    this machine and nothing stays on it, unless --keep says where.
+    quarantined and held and why, releases one message and compares its bytes with the original's. Then a small
+    firm's verdicts make a model of its own: trained, tried by the gate, loaded by the running gateway, and compared
+    on mail that taught it nothing. Nothing leaves this machine and nothing stays on it, unless --keep says where.
 
-    Exit code 1 if anything did not go as it should.
+    Exit code 1 if anything did not go as it should; that the gate refuses a model is not such a thing.
     """
     if keep is not None and keep.exists():
         raise click.ClickException(f"{keep}: already there; name a folder that does not exist yet")
@@ -34,6 +41,8 @@ def command(keep: Path | None) -> None:
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # the gateway goes as well
     try:
         _tell(Demo(root))
+        if not short:
+            _last_step(root)
     except DemoError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
@@ -70,6 +79,13 @@ def _tell(demo: Demo) -> None:
         _release(demo, outcomes)
 
 
+def _last_step(root: Path) -> None:
+    if lacking := missing():
+        tell_missing(lacking, _say)
+    else:
+        tell_learning(root / SITE, _say)
+
+
 def _release(demo: Demo, outcomes: list[Outcome]) -> None:
     kept = [outcome for outcome in outcomes if outcome.item]
     if not kept:
@@ -94,7 +110,7 @@ def _say(step: str, text: str) -> None:
 
 def _next(keep: Path | None) -> None:
     click.echo("")
-    _say("5", "What to type next:")
+    _say("", "What to type next:")
     config = f" --config {keep}/config.toml" if keep else ""
     lines = [
         "gatepost score ~/Maildir       what the model says of your own mail",
@@ -102,6 +118,8 @@ def _next(keep: Path | None) -> None:
     ]
     if keep:
         lines.append(f"gatepost quarantine review{config}")
+        if (keep / SITE / "models").exists():
+            lines.append(f"gatepost model show --config {keep}/{SITE}/config.toml")
     else:
         lines.append("gatepost demo --keep ./demo    the same, leaving a quarantine to review")
     lines.append("'Install beside Postfix' in README.md puts it beside your mail server")

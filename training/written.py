@@ -266,7 +266,7 @@ def _fact_faults(row: dict[str, Any]) -> list[str]:
     known = ", ".join(DECLARABLE)
     faults = [f"facts.{k}: only these can be declared: {known}" for k in found if k not in DECLARABLE]
     if found.get("main_link_matches") is True and found.get("sender_known") is False:
-        faults.append("facts.main_link_matches: never true of a sender in no list (sender_known = false): leave it out")
+        faults.append("facts.main_link_matches: never true of a sender in no list (sender_known = false)")
     return faults + [
         f"facts.{k}: expected true or false, found {v!r}" for k, v in found.items() if not isinstance(v, bool)
     ]

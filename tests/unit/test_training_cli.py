@@ -132,7 +132,7 @@ def test_the_text_of_a_sites_stream_trains_only_where_asked_and_never_of_later_y
     (corpora / "stream" / "mail").mkdir(parents=True)
     rows = [",".join(COLUMNS)]
     for n, year in enumerate((2023, 2024, 2025)):
-        mail = f"From: a@shop{n}.example\r\nDate: Mon, 3 Feb {year} 09:00:00 +0000\r\nSubject: {n}\r\n\r\nWin {n}.\r\n"
+        mail = f"From: a@s{n}.example\r\nDate: Mon, 3 Feb {year} 09:00:00 +0000\r\nSubject: {n}\r\n\r\nWin {n}.\r\n"
         (corpora / "stream" / "mail" / f"{n}.eml").write_bytes(mail.encode())
         rows.append(f"stream,stream/mail/{n}.eml,site,spam,corpus,{year},en,raw,0,stream{n}")
     (corpora / "index.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -60,7 +60,10 @@ def test_two_alternatives_do_not_silence_each_other() -> None:
     inner = "".join(
         f"--b\r\nContent-Type: multipart/alternative; boundary={name}\r\n\r\n--{name}\r\nContent-Type: {kind}\r\n\r\n"
         f"{text}\r\n--{name}--\r\n"
-        for name, kind, text in (("x", "text/plain", "The same words."), ("y", "text/html", "<p>The same words, said twice."))
+        for name, kind, text in (
+            ("x", "text/plain", "The same words."),
+            ("y", "text/html", "<p>The same words, said twice."),
+        )
     )
     raw = HEAD + f"Content-Type: multipart/mixed; boundary=b\r\n\r\n{inner}--b--\r\n".encode()
 

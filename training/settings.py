@@ -107,11 +107,6 @@ class DataSettings(_Section):
     """Share of groups kept back to calibrate: never trained on, never measured."""
     smallest_class: int = Field(default=10, ge=2)
     """Fewest messages, good and bad each, that a model is trained on."""
-    site_trains: bool = False
-    """Whether the text of a site's stream up to `fusion.last_site_year` trains too, and not its facts alone.
-
-    Never for a model that is released: it measures what a user's own mail will bring.
-    """
     seed: int = 7
 
 
@@ -350,6 +345,12 @@ class SiteSettings(_Section):
     doubt_most: float = Field(default=0.03, ge=0, lt=1)
     """Largest share of the reviewers' verdicts that may be left out because all other mail speaks against them: three
     times the share of malice that must not matter. 0 leaves out none. What two people said is never left out."""
+    kind_pull: float = Field(default=5.0, gt=0)
+    """Pull of a kind's intercept towards the model's; with 1 a few verdicts of one kind name everything after it."""
+    kind_vector_pull: float = Field(default=0.3, gt=0)
+    """Pull of what the encoder's vector adds for the kinds; 1 brings half as much."""
+    kind_fewest: int = Field(default=10, ge=1)
+    """Verdicts with a kind below which the kinds stay as they are."""
     cap: float = Field(default=4.0, gt=0)
     """Most logits that the site's own head adds or takes."""
     folds: int = Field(default=5, ge=2)

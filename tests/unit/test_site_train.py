@@ -11,6 +11,7 @@ from dataset_rig import data_store, letter, put, said
 from model.bundle import DEFAULT, MANIFEST, Bundle, BundleError
 from model.domains import DomainLists
 from model.head import SITE_HEAD
+from model.labels import Label
 from model.score import Scorer, verify
 from training.evaluation.trained import TrainedOn
 from training.gate.parts import for_gate
@@ -43,7 +44,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bundle, str]:
     loose = {"guard_ham": 0.5, "guard_bad": 0.5}  # of a few dozen messages, three are a twentieth
     settings = TrainSettings.model_validate({"cache": folder / "cache", "site": SMALL, "triage": loose})
     with data_store(folder) as store:
-        put(store, *((mail(n, bad=n % 2 == 0), said("spam" if n % 2 == 0 else "ham")) for n in range(60)))
+        named = ("spam", "ham", "phishing", "ham")
+        put(store, *((mail(n, bad=n % 2 == 0), said(named[n % 4])) for n in range(60)))
         frozen = freeze(store, "first", by="mona")
         made = train(Bundle.open(DEFAULT), store, frozen, settings, folder / "out",
                      now=datetime(2026, 2, 3, tzinfo=UTC), tell=lambda _: None)  # fmt: skip
@@ -65,6 +67,20 @@ def test_mail_like_what_was_judged_bad_scores_higher_and_honest_mail_does_not(ru
 
     assert logit(after[0]) > logit(before[0]) + 1
     assert logit(after[1]) < logit(before[1]) + 0.5
+
+
+def test_a_kind_that_no_reviewer_named_is_rarer_than_before(run: tuple[Path, Bundle, str]) -> None:
+    """Half of the bad mail was called spam, half phishing, none fraud; served, it shows."""
+    folder, made, _ = run
+    unseen = mail(902, bad=True)
+    shares = []
+    for bundle in (Bundle.open(DEFAULT), made):
+        with Reader(folder / "cache", DomainLists.load()) as reader:
+            [seen] = reader.read([Raw(unseen, {})])
+        score = Scorer(bundle).score(seen.document, seen.facts)
+        shares.append(score.probabilities[Label.FRAUD] / score.p_bad)
+
+    assert shares[1] < 0.8 * shares[0]
 
 
 def logit(p: float) -> float:

@@ -46,7 +46,8 @@ def moved_bundle(
     table = np.zeros((len(by_word), 4))
     table[:, 0] = by_word
     weights = np.zeros((4, len(by_vector)))
-    weights[0] = by_vector
+    weights[0], weights[1:] = by_vector, learnt.kinds.weights
+    bias = np.concatenate(([0.0], learnt.kinds.bias))
     hold, quarantine = (min(_SUREST, 1 / (1 + float(np.exp(-m.logit)))) for m in (learnt.hold, learnt.quarantine))
     quarantine = max(hold, quarantine)
     return replace(
@@ -63,7 +64,7 @@ def moved_bundle(
             per_log2_window=round(moved.scale * calibration.per_log2_window, 5),
         ),
         thresholds=Thresholds(round(quarantine, 4), round(hold, 4)),
-    ), TextHead.of(weights, np.zeros(4), table)
+    ), TextHead.of(weights, bias, table)
 
 
 def write(

@@ -33,6 +33,11 @@ Made from model {base.version} by this site's own verdicts. The encoder is the s
   {learnt.hold.share:.1%} of them are kept ({learnt.hold.before:.1%} by the model before). Written mail, which is
   harder than a site's, is among them.
 
-What the kinds of bad mail are called was not learnt from verdicts. Figures that count are the gate's: see
-`gatepost model show`.
+{_kinds(learnt)} Figures that count are the gate's: see `gatepost model show`.
 """
+
+
+def _kinds(learnt: Learnt) -> str:
+    if not learnt.kinds.told:
+        return "What the kinds of bad mail are called was not learnt: too few verdicts tell one."
+    return f"What the kinds of bad mail are called was learnt from {learnt.kinds.told} verdicts."

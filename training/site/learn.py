@@ -13,6 +13,7 @@ from model.bundle import FactWeight, Thresholds, log_odds
 from training.settings import SiteSettings
 from training.site.features import Features
 from training.site.fit import Block, Moved, fit
+from training.site.kinds import Kinds, fit_kinds
 from training.site.text import TextSide, text_side
 from training.site.threshold import Matched, matched
 from training.site.votes import Doubt, Votes, doubts
@@ -30,6 +31,7 @@ class Learnt:
     quarantine: Matched
     legitimate: int
     doubted: tuple[Doubt, ...]
+    kinds: Kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,12 @@ class _Fitting:
 
 def learn(
     given: Features, votes: Votes, weights: Sequence[FactWeight], thresholds: Thresholds, slope: float,
-    settings: SiteSettings,
+    temperature: float, settings: SiteSettings,
 ) -> Learnt:  # fmt: skip
     """Fit on all rows that are believed, and set thresholds on cross-fitted scores of the legitimate ones.
 
-    `weights` of the facts of `given.names`, `thresholds` and `slope` are those of the model in place.
+    `weights` of the facts of `given.names`, `thresholds`, `slope` and the kinds' `temperature` are those of the model
+    in place.
     """
     patience = max(1.0, settings.patience / max(1, votes.campaigns))
     text = text_side(given.vectors, given.words, settings.vector_pull, settings.word_pull)
@@ -95,7 +98,9 @@ def learn(
     )  # fmt: skip
     by_fact, by_text = moved.weights
     whole = Moved(moved.scale, moved.intercept, (by_fact, *text.weights(by_text)))
-    return Learnt(whole, hold, quarantine, int(ham.sum()), tuple(left_out))
+    own = believed & (np.arange(len(believed)) < votes.own)
+    kinds = fit_kinds(given.kinds, given.vectors, given.kind, np.where(own, votes.weight, 0.0), temperature, settings)
+    return Learnt(whole, hold, quarantine, int(ham.sum()), tuple(left_out), kinds)
 
 
 def capped(moved: Moved, offset: Floats, columns: tuple[Floats, Floats, Floats], cap: float) -> Floats:

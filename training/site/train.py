@@ -112,6 +112,7 @@ def train(
             "messages": {f"{origin} {side}": n for (origin, side), n in sorted(counts.items())},
             "replayed": len(replay),
             "left_out": len(learnt.doubted),
+            "kinds_told": learnt.kinds.told,
             "settings": settings.site.model_dump(mode="json"),
         },
     }
@@ -134,7 +135,8 @@ def fitted(
     names = [scorer.bundle.fusion.facts[n] for n in given.names]
     tell("fitting")
     bundle = scorer.bundle
-    learnt = learn(given, counted, names, bundle.thresholds, bundle.calibration.slope, site)
+    learnt = learn(given, counted, names, bundle.thresholds, bundle.calibration.slope,
+                   bundle.calibration.kind_temperature, site)  # fmt: skip
     return learnt, given
 
 

@@ -107,6 +107,11 @@ class DataSettings(_Section):
     """Share of groups kept back to calibrate: never trained on, never measured."""
     smallest_class: int = Field(default=10, ge=2)
     """Fewest messages, good and bad each, that a model is trained on."""
+    site_trains: bool = False
+    """Whether the text of a site's stream up to `fusion.last_site_year` trains too, and not its facts alone.
+
+    Never for a model that is released: it measures what a user's own mail will bring.
+    """
     seed: int = 7
 
 

@@ -39,11 +39,22 @@ def _name(example: Example, shares: Mapping[str, float]) -> str:
     return next((name for name in names if name in shares), "")
 
 
-def votes(examples: Sequence[Example]) -> NDArray[np.float64]:
+def votes(examples: Sequence[Example], written: float | None = None) -> NDArray[np.float64]:
     """One vote a sender and class, spread over his messages [n]; mail that names no sender votes by its group.
 
     A threshold is a promise about senders: one that sends a thousand alike messages is one piece of evidence.
+    Written mail, whose facts somebody declared, has at most the share `written` of the votes of its class where there
+    is other mail.
     """
     names = [(e.bad, e.sender or f"{e.archive}:{e.group}") for e in examples]
     counts = Counter(names)
-    return np.array([1 / counts[name] for name in names], dtype=np.float64)
+    given = np.array([1 / counts[name] for name in names], dtype=np.float64)
+    if written is None:
+        return given
+    declared = np.array([e.archive == WRITTEN for e in examples], dtype=np.bool_)
+    for side in (False, True):
+        mine = np.array([e.bad is side for e in examples], dtype=np.bool_)
+        own, other = float(given[mine & declared].sum()), float(given[mine & ~declared].sum())
+        if other > 0 and own > written * (own + other):
+            given[mine & declared] *= written / (1 - written) * other / own
+    return given

@@ -230,7 +230,8 @@ def _calibrated(bundle: Bundle, settings: TrainSettings, material: Material, fit
     told = np.concatenate([calibrate.p_bad(data, calibration),
                            calibrate.p_of(quiet, none.astype(np.int64), calibration)])  # fmt: skip
     bad = np.concatenate([data.bad, none.astype(np.bool_)])
-    limits = calibrate.thresholds(told, bad, votes([*rows, *more]), settings.calibration)
+    voters = votes([*rows, *more], settings.calibration.written_votes)
+    limits = calibrate.thresholds(told, bad, voters, settings.calibration)
     return replace(bundle, calibration=calibration, thresholds=limits)
 
 

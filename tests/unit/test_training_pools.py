@@ -45,3 +45,13 @@ def test_a_sender_has_one_vote_in_each_class() -> None:
             example(group="1"), example(group="1"), example(group="2")]  # fmt: skip
 
     assert votes(rows).tolist() == [0.5, 0.5, 1, 1, 0.5, 0.5, 1]
+
+
+def test_written_mail_has_a_share_of_the_votes_only_beside_other_mail() -> None:
+    rows = [*(example(sender=f"s{n}") for n in range(6)), *(example(WRITTEN, sender=f"w{n}") for n in range(6))]
+
+    counted = votes(rows, written=0.25)
+    assert counted[:6].tolist() == [1] * 6
+    assert counted[6:].sum() == pytest.approx(2.0)
+    assert votes(rows[6:], written=0.25).tolist() == [1] * 6
+    assert votes(rows[:7], written=0.25).tolist() == [1] * 7  # fewer than their share already

@@ -26,9 +26,10 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
 
 # What learning from verdicts needs of the training extra: the encoder stays as it is, so no torch.
 $(VENV)/.learn: $(VENV)/.serve
-	@echo "Installing the training extra's part that learns from verdicts, for the demo's last step: scipy and"
-	@echo "scikit-learn, 45 MB to fetch, 200 MB on disk; no torch. Without it: make demo LAST_STEP=no"
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[learn]'
+	@echo "Installing the part of the training extra that learns from verdicts, for the"
+	@echo "last step of the demo: scipy and scikit-learn, 45 MB to fetch, 200 MB on disk;"
+	@echo "no torch, since the encoder stays. To leave it out: make demo LAST_STEP=no"
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[learn]'
 	@touch $@
 
 # torch first and by itself: anything else that asks for it would take the newest build with CUDA.

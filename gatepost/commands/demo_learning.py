@@ -34,6 +34,7 @@ def missing() -> list[str]:
 
 def tell_missing(packages: Sequence[str], say: Say) -> None:
     """Say what the last step would show, and what it needs."""
+    click.echo("")
     say("5", "Left out: making the model your own. A small firm's verdicts train a model, a gate tries it, and the "
         f"running gateway switches to it. That needs {' and '.join(packages)} (45 MB to fetch, 200 MB on disk; no "
         "torch), and then this demo again:")  # fmt: skip

@@ -33,51 +33,39 @@ class CalibrationData:
 
 
 def platt(data: CalibrationData, settings: CalibrationSettings) -> Calibration:
-    """Fit slope, intercept, the term for the number of windows, and the temperature of the kinds.
+    """Fit slope, intercept, and the temperature of the kinds.
 
-    The window term is fitted on messages with text, over the fused logit, and stays only where it lowers long
-    messages and is told apart from 0 at two standard errors: the greatest of more windows is larger by chance, and a
-    term of the other sign would punish honest length.
+    There is no term for the number of windows. Once the greatest of them spoke for a message, and was larger by
+    chance where there are many; their mean is not, and a thief who pads his letter would buy a lower score.
     """
     if min(int(data.bad.sum()), int((~data.bad).sum())) < SMALLEST:
         return Calibration(1.0, 0.0, 0.0, 1.0, settings.prior)
-    ones, share = np.ones_like(data.raw), _share(data, settings.prior)
-    log_windows = np.log2(np.maximum(data.windows, 1))
-    per_window, text = 0.0, data.windows > 0
-    if min(int((data.bad & text).sum()), int((~data.bad & text).sum())) >= SMALLEST:
-        columns = np.stack([data.raw, ones, log_windows], axis=1)[text]
-        full, errors = _logistic(columns, data.bad[text], share[text])
-        per_window = round(float(full[2]), 4) if full[2] < -2 * errors[2] else 0.0
-    line, _ = _logistic(np.stack([data.raw, ones], axis=1), data.bad, share, per_window * log_windows)
+    columns = np.stack([data.raw, np.ones_like(data.raw)], axis=1)
+    line = _logistic(columns, data.bad, _share(data, settings.prior))
     slope = max(_LEAST_SCALE, float(line[0]))
-    return Calibration(round(slope, 4), round(float(line[1]), 4), per_window, _temperature(data), settings.prior)
+    return Calibration(round(slope, 4), round(float(line[1]), 4), 0.0, _temperature(data), settings.prior)
 
 
 def _share(data: CalibrationData, prior: float) -> Floats:
-    """Weights that make the share of bad mail `prior`, with the sum kept at n so that errors mean something."""
+    """Weights that make the share of bad mail `prior`, with the sum kept at n."""
     share = data.weight.astype(np.float64).copy()
     for side, part in ((data.bad, prior), (~data.bad, 1 - prior)):
         share[side] *= part * len(share) / share[side].sum()
     return share
 
 
-def _logistic(columns: Floats, bad: NDArray[np.bool_], share: Floats,
-              offset: Floats | float = 0.0) -> tuple[Floats, Floats]:  # fmt: skip
-    """Weighted logistic regression by Newton's method, with a ridge of a thousandth; returns estimates and errors.
-
-    `offset` is a part of the logit that is already known.
-    """
+def _logistic(columns: Floats, bad: NDArray[np.bool_], share: Floats) -> Floats:
+    """Weighted logistic regression by Newton's method, with a ridge of a thousandth."""
     theta = np.zeros(columns.shape[1])
-    hessian = np.eye(len(theta))
     for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(columns @ theta + offset, -30, 30)))
+        p = 1 / (1 + np.exp(-np.clip(columns @ theta, -30, 30)))
         gradient = columns.T @ (share * (p - bad)) + 1e-3 * theta
         hessian = (columns * (share * p * (1 - p))[:, None]).T @ columns + 1e-3 * np.eye(len(theta))
         step = np.linalg.solve(hessian, gradient)
         theta = theta - step
-        if np.abs(step).max() < 1e-8:
+        if float(np.abs(step).max()) < 1e-8:
             break
-    return theta, np.sqrt(np.diag(np.linalg.inv(hessian)))
+    return theta
 
 
 def _temperature(data: CalibrationData) -> float:

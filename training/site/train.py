@@ -145,13 +145,14 @@ def left_out(doubted: Sequence[Doubt], mine: Verdicts) -> list[str]:
     alone = [d for d in doubted if not d.account]
     accounts = Counter(d.account for d in doubted if d.account)
     lines = [
-        f"{n} reports by {safe(who)} are left out: most of what this account reported looks wrong"
+        f"{n} report{'s' if n > 1 else ''} by {safe(who)} left out: most of what this account reported looks wrong"
         for who, n in sorted(accounts.items())
     ]
     if alone:
         lines.append(
-            f"{len(alone)} verdicts are left out, since all other mail speaks against them. Look again with gatepost "
-            "dataset review --suspects, or let a second person judge (--second): what two say is never left out"
+            f"{len(alone)} verdict{'s' if len(alone) > 1 else ''} left out: all other mail says otherwise. Look "
+            "again with gatepost dataset review --suspects, or let a second person judge (--second): what two say is "
+            "never left out"
         )
     return lines + [
         f"  {entry.digest[:16]} labelled {entry.name} by {safe(entry.reviewer)}: by all other mail {d.p:.0%} "

@@ -258,7 +258,7 @@ class CalibrationSettings(_Section):
     1.5 % and 2 % of it the household lost 1.2, 1.8 and 1.8 %, hard ham of 2002 1.6, 5.3 and 8.6 %, written mail 3.0,
     5.3 and 5.9 %, while .84, .91 and .95 of the household's bad mail were caught.
     """
-    written_votes: float = Field(default=0.1, gt=0, lt=1)
+    written_votes: float = Field(default=0.05, gt=0, lt=1)
     """Most that written mail has of the votes that set thresholds: its facts are declared, a third of its honest
     senders poor on purpose, so it is no evidence of how often honest mail looks bad.
 

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from model.confusables import skeleton
+
 SAME = 0.6
 """Share of a line's runs of three words from which the page has said it: words in a page's tables change places."""
 HEAD_SHARE = 0.75
 _ADDRESS = re.compile(r"\b(?:https?|ftp)://[^\s<>\"']{1,2000}|\bwww\.[^\s<>\"']{1,2000}", re.IGNORECASE)
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def _said(line: Sequence[str], words: set[str], runs: set[int]) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(_ADDRESS.sub(" ", text).casefold())
+    """Return the words of a text as their skeletons: look-alikes and what has no width make no other word of them."""
+    return [word for word in map(skeleton, _ADDRESS.sub(" ", text).split()) if word]
 
 
 def _runs(words: Sequence[str]) -> list[int]:

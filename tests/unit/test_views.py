@@ -32,6 +32,13 @@ def test_what_a_page_hides_is_not_visible_because_the_plain_view_says_it() -> No
     assert [link.href for link in found.links if link.kind == "text"] == ["https://points.example/now?id=3"]
 
 
+def test_a_plain_view_in_other_letters_says_nothing_else() -> None:
+    plain = "Y\u043eur p\u200boints expire to-day, convert th\u0435m\u200b."
+    found = extract(message(("text/plain", plain), ("text/html", PAGE)))
+
+    assert found.text == "Your points expire today, convert them: here"
+
+
 def test_what_only_the_plain_view_says_stands_at_the_end() -> None:
     found = extract(message(("text/plain", "Send the code to me at once.\r\nSee the list."),
                             ("text/html", "<p>See the list.</p>")))  # fmt: skip

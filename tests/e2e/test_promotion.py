@@ -125,4 +125,6 @@ def test_a_worker_that_dies_after_a_refusal_comes_back_with_the_old_model(runnin
     os.kill(victim, 9)
 
     until(lambda: running.events("worker-died") and running.health()["workers"]["ready"] == 2, "not replaced")
+    assert "versions/nowhere" in running.health()["refused"]
     running.send()
+    assert running.sink.count == 1

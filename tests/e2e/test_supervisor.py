@@ -183,6 +183,7 @@ class TestDeath:
             os.kill(victim, signal.SIGTERM)
             until(lambda: it.workers() - {victim} and it.health()["ok"], "not replaced")
             it.send()
+            assert it.sink.count == 1
 
     def test_orphans_finish_what_they_have_and_go(self, tmp_path):
         """kill -9 of the supervisor: the message in flight is answered, then the workers leave."""

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.settings import SiteSettings
 from training.site.kinds import UNKNOWN, Kinds, fit_kinds
+from training.site.settings import SiteSettings
 
 SETTINGS = SiteSettings()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.settings import SiteSettings
+from training.site.settings import SiteSettings
 from training.site.votes import Votes, doubts, vote_weights, votes
 
 SETTINGS = SiteSettings()

@@ -16,8 +16,8 @@ from model.head import HEAD, SITE_HEAD, TextHead
 from model.score import Scorer, verify
 from training.evaluation.trained import TrainedOn
 from training.head import golden_of
-from training.settings import SiteSettings
 from training.site.learn import Learnt
+from training.site.settings import SiteSettings
 
 _SUREST = 0.9999
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.labels import BAD
-from training.settings import SiteSettings
+from training.site.settings import SiteSettings
 
 Floats = NDArray[np.float64]
 UNKNOWN = -1

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bundle import FactWeight, Thresholds, log_odds
-from training.settings import SiteSettings
 from training.site.features import Features
 from training.site.fit import Block, Moved, fit
 from training.site.kinds import Kinds, fit_kinds
+from training.site.settings import SiteSettings
 from training.site.text import TextSide, text_side
 from training.site.threshold import Matched, matched
 from training.site.votes import Doubt, Votes, doubts

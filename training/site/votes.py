@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.settings import SiteSettings
+from training.site.settings import SiteSettings
 from training.triage.mislabels import Suspicion, suspicions
 
 Floats = NDArray[np.float64]

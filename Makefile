@@ -24,9 +24,9 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
-# What learning from verdicts needs of the training extra: the encoder stays as it is, so no torch.
+# What learning from verdicts needs: the encoder stays as it is, so no torch.
 $(VENV)/.learn: $(VENV)/.serve
-	@echo "Installing the part of the training extra that learns from verdicts, for the"
+	@echo "Installing what learning from verdicts needs (the extra learn), for the"
 	@echo "last step of the demo: scipy and scikit-learn, 45 MB to fetch, 200 MB on disk;"
 	@echo "no torch, since the encoder stays. To leave it out: make demo LAST_STEP=no"
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[learn]'

@@ -26,8 +26,6 @@ from training.written import Written, WrittenError, compose, parse
 
 LETTERS = Path(__file__).parent / "demo_post" / "hollerbach.toml"
 SNAPSHOT = "first-weeks"
-NEEDED = {"scipy": "scipy", "sklearn": "scikit-learn"}
-"""Modules, with their packages, that learning from verdicts imports beyond what serving needs."""
 COPIES_SECONDS = 20.0
 """How long the last copies of delivered mail may take to be written: that happens beside the mail's way."""
 RELAXED: tuple[tuple[str, float, str], ...] = (

@@ -5,7 +5,6 @@ import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import click
 
 from gatepost.commands.dataset_common import configuration, opened, store_options
 from gatepost.commands.options import json_lines
+from gatepost.extras import LEARN
 from gatepost.terminal import Column, columns, table, wrapped
 from model.leaks import mask
 from model.safe_text import safe
@@ -33,9 +33,8 @@ cache_option = click.option(
 
 def needs_extra() -> None:
     """Exit 1 with the remedy where the libraries of the review order are not installed."""
-    if any(find_spec(name) is None for name in ("sklearn", "scipy")):
-        raise click.ClickException("scikit-learn is not installed; this needs the training extra: "
-                                   "pip install 'gatepost[train]'")  # fmt: skip
+    if lacking := LEARN.lacking("comparing with reviewed mail"):
+        raise click.ClickException(lacking)
 
 
 @contextmanager

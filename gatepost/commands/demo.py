@@ -11,9 +11,10 @@ from pathlib import Path
 
 import click
 
-from gatepost.commands.demo_learning import missing, tell_learning, tell_missing
+from gatepost.commands.demo_learning import tell_learning, tell_missing
 from gatepost.demo import HOLD_AT, QUARANTINE_AT, Demo, Outcome, outcome_table, without_ours
 from gatepost.demo_gateway import DemoError
+from gatepost.extras import LEARN
 from gatepost.terminal import columns, headed, wrapped
 
 SITE = "hollerbach"
@@ -80,7 +81,7 @@ def _tell(demo: Demo) -> None:
 
 
 def _last_step(root: Path) -> None:
-    if lacking := missing():
+    if lacking := LEARN.missing():
         tell_missing(lacking, _say)
     else:
         tell_learning(root / SITE, _say)

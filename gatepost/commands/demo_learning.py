@@ -1,7 +1,6 @@
 """The last step of `gatepost demo`: verdicts, a model from them, the gate, a live switch, and what changed."""
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from gatepost.demo_changes import (
     weeks_table,
 )
 from gatepost.demo_gateway import DemoError
-from gatepost.demo_site import NEEDED, RELAXED, SNAPSHOT, DemoSite, post
+from gatepost.demo_site import RELAXED, SNAPSHOT, DemoSite, post
+from gatepost.extras import LEARN
 from gatepost.terminal import columns, headed, wrapped
 from training.gate.settings import GateSettings
 from training.written import WrittenError
@@ -27,18 +27,13 @@ Say = Callable[[str, str], None]
 """Prints a paragraph, behind the number of a step or nothing."""
 
 
-def missing() -> list[str]:
-    """Return the packages that the last step needs and that are not installed."""
-    return [package for module, package in NEEDED.items() if find_spec(module) is None]
-
-
 def tell_missing(packages: Sequence[str], say: Say) -> None:
     """Say what the last step would show, and what it needs."""
     click.echo("")
     say("5", "Left out: making the model your own. A small firm's verdicts train a model, a gate tries it, and the "
         f"running gateway switches to it. That needs {' and '.join(packages)} (45 MB to fetch, 200 MB on disk; no "
         "torch), and then this demo again:")  # fmt: skip
-    _typed(f"pip install {' '.join(packages)}")
+    _typed(LEARN.remedy)
 
 
 def tell_learning(root: Path, say: Say) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gatepost.commands.options import scoring_config
-from gatepost.commands.train import missing_extra
+from gatepost.extras import TRAIN
 
 if TYPE_CHECKING:
     from training.evaluation.sets import Sample
@@ -97,7 +97,9 @@ def command(
 
     Every figure has its n and a 95 % interval by sender. What the model was trained on is never measured.
     """
-    missing_extra()
+    if lacking := TRAIN.lacking("evaluating"):
+        click.echo(f"gatepost evaluate: {lacking}", err=True)
+        sys.exit(2)
     from model.bundle import DEFAULT, Bundle, BundleError
     from quarantine.errors import StoreError
     from training.corpora import CorporaError

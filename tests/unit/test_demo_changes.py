@@ -1,5 +1,6 @@
 """What the demo's last step tells: tables, totals, and the sentence under them."""
 
+import sys
 import tomllib
 from collections import Counter
 
@@ -18,6 +19,7 @@ from gatepost.demo_changes import (
 )
 from gatepost.demo_gateway import DemoError, Ran, header
 from gatepost.demo_site import LETTERS, RELAXED, answer, post
+from gatepost.extras import LEARN
 from gatepost.terminal import width
 from model.labels import Label
 from training.evaluation.trained import TrainedOn
@@ -157,12 +159,10 @@ def test_a_folded_header_is_read_whole():
 
 
 def test_without_its_packages_the_last_step_says_what_it_needs(monkeypatch, capsys):
-    monkeypatch.setattr(demo_learning, "NEEDED", {"json": "json", "no_such_module": "nothing-such"})
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     said = []
 
-    lacking = demo_learning.missing()
-    demo_learning.tell_missing(lacking, lambda _step, text: said.append(text))
+    demo_learning.tell_missing(LEARN.missing(), lambda _step, text: said.append(text))
 
-    assert lacking == ["nothing-such"]
-    assert "needs nothing-such" in said[0]
-    assert "pip install nothing-such" in capsys.readouterr().out
+    assert "needs scikit-learn (" in said[0]
+    assert "pip install 'gatepost[learn]'" in capsys.readouterr().out

@@ -99,10 +99,10 @@ def test_a_report_that_cannot_be_written_leaves_no_model_behind(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("missing", "told"), [
-    (("scipy",), "scipy is not installed; learning from verdicts needs it: pip install scipy"),
-    (("sklearn",), "scikit-learn is not installed; learning from verdicts needs it: pip install scikit-learn"),
+    (("scipy",), "scipy is not installed; learning from verdicts needs it: pip install 'gatepost[learn]'"),
+    (("sklearn",), "scikit-learn is not installed; learning from verdicts needs it: pip install 'gatepost[learn]'"),
     (("scipy", "sklearn"),
-     "scipy, scikit-learn are not installed; learning from verdicts needs them: pip install scipy scikit-learn"),
+     "scipy, scikit-learn are not installed; learning from verdicts needs them: pip install 'gatepost[learn]'"),
 ])  # fmt: skip
 def test_what_is_missing_is_named_and_nothing_else(
     missing: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -113,7 +113,7 @@ def test_what_is_missing_is_named_and_nothing_else(
     done = run(["train", "--dataset", "first", "--out", str(tmp_path / "out")])
 
     assert done.exit_code == 2
-    assert done.output == f"gatepost: {told}\n"
+    assert done.output == f"gatepost train: {told}\n"
 
 
 def test_training_anew_names_all_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +124,6 @@ def test_training_anew_names_all_that_is_missing(tmp_path: Path, monkeypatch: py
 
     assert done.exit_code == 2
     assert done.output == (
-        "gatepost: torch, peft are not installed; training anew or evaluating needs them: "
-        "pip install 'gatepost[train]'\n"
+        "gatepost train: torch, peft are not installed; training anew needs them: pip install 'gatepost[train]'. "
+        "To learn from your own verdicts (--dataset) pip install 'gatepost[learn]' is enough\n"
     )

@@ -1,10 +1,14 @@
-"""The breaker with a real gateway: a model that keeps everything is soon not believed any more, across a restart."""
+"""The breaker with a real gateway: a model that keeps everything is soon not believed any more.
+
+Then it stays so across a restart, until a person says that the model is right, or another model comes.
+"""
 
 import json
 import os
 import re
 import smtplib
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,112 +31,135 @@ least = 10
 [[policy.default.block]]
 domain = "blocked.example"
 """
+CALM = 110
+"""Messages under the model that came before: enough to compare with."""
 
 
-def gatepost(it: Serving, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*GATEPOST, *words, "--config", str(it.config)], capture_output=True, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=100)  # fmt: skip
+class Site:
+    """A gateway that keeps, with a next hop behind it, and the operator's commands beside it."""
 
-
-def keeps_everything(folder: Path, version: str = "greedy-1") -> Path:
-    """A model whose own threshold quarantines all there is."""
-    copy = copy_of_model(folder, version)
-    manifest = json.loads((copy / MANIFEST).read_text())
-    manifest["thresholds"] = {"quarantine": 1e-9, "hold": None}
-    (copy / MANIFEST).write_text(json.dumps(manifest))
-    return copy
-
-
-def send(it: Serving, number: int = 1, sender: str = "anna@shop.example") -> None:
-    with smtplib.SMTP("127.0.0.1", it.port, timeout=30) as client:
-        for _ in range(number):
-            client.sendmail(sender, ["bob@corp.example"], MAIL)
-
-
-def test_a_model_that_keeps_everything_is_not_believed(tmp_path):
-    with serving(tmp_path, workers=1) as it:
+    def __init__(self, it: Serving) -> None:
+        self.it = it
         it.stage, it.extra = "keep", BREAKER
         it.start()
-        send(it, 110)
-        assert it.sink.count == 110
-        hands = Hands("ida", lambda: datetime.now(UTC), follower(load(it.config), 60.0))
-        assert promote(Shelf(tmp_path / "models"), str(keeps_everything(tmp_path)), passes, hands).switched
+        self.send(CALM)
+        assert it.sink.count == CALM
+        self._hands = Hands("ida", lambda: datetime.now(UTC), follower(load(it.config), 60.0))
 
-        def kept_until_it_trips(time: int) -> None:
-            kept = 0
-            while len(it.events("breaker-tripped")) < time:
-                send(it)
-                kept += 1
-                assert kept < 1000, "it keeps everything, and the breaker has not tripped"
+    def send(self, number: int = 1, sender: str = "anna@shop.example") -> int:
+        """Send messages; return how many of them were delivered."""
+        before = self.it.sink.count
+        with smtplib.SMTP("127.0.0.1", self.it.port, timeout=30) as client:
+            for _ in range(number):
+                client.sendmail(sender, ["bob@corp.example"], MAIL)
+        return self.it.sink.count - before
 
-        kept_until_it_trips(1)
-        [tripped] = it.events("breaker-tripped")
-        assert "model greedy-1 quarantined" in tripped["why"]
-        before = it.sink.count
-        until(lambda: send(it) or it.sink.count > before, "still kept though it has tripped")
+    def gatepost(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the operator's to its end."""
+        return subprocess.run([*GATEPOST, *words, "--config", str(self.it.config)], capture_output=True, text=True,
+                              env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=100)  # fmt: skip
 
-        def tagged_now() -> None:
-            """Delivered with what the observe stage would add; a rule of the operator still keeps."""
-            seen = it.sink.count
-            send(it)
-            send(it, sender="x@blocked.example")
-            assert it.sink.count == seen + 1
-            head = it.sink.sink.received[-1].data.partition(b"\r\n\r\n")[0]
-            assert re.search(rb"X-Gatepost-Verdict: quarantine; label=[a-z]+; stage=observe\r\n", head)
-            assert b"X-Gatepost-Reason: breaker, score-quarantine" in head
-            assert b"X-Gatepost-Model: greedy-1" in head
+    def serve_greedy(self, version: str) -> None:
+        """Have a model serve whose own threshold quarantines all there is."""
+        copy = copy_of_model(self.it.folder, version)
+        manifest = json.loads((copy / MANIFEST).read_text())
+        manifest["thresholds"] = {"quarantine": 1e-9, "hold": None}
+        (copy / MANIFEST).write_text(json.dumps(manifest))
+        assert promote(Shelf(self.it.folder / "models"), str(copy), passes, self._hands).switched
 
-        tagged_now()
-        assert it.health()["breaker"][0]["direction"] == "inbound"
-        until(lambda: 'gatepost_tagged_total{listener="in"}' in it.get("/metrics")[1], "not counted")
-        assert 'gatepost_breaker_open{direction="inbound"} 1.0' in it.get("/metrics")[1]
-        last = it.events("message")[-2]
-        assert (last["to"][0]["route"], last["to"][0]["wanted"]) == ("deliver", "quarantine")
+    def trip(self) -> dict[str, Any]:
+        """Send until the breaker trips, and the workers know; return what the log says of it."""
+        seen = len(self.it.events("breaker-tripped"))
+        for _ in range(1000):
+            self.send()
+            if len(tripped := self.it.events("breaker-tripped")) > seen:
+                until(self.send, "still kept though it has tripped")
+                return tripped[-1]
+        raise AssertionError("it keeps everything, and the breaker has not tripped")
 
-        assert it.stop() == 0
-        it.start()
-        tagged_now()
-        assert it.events("breaker-open")
-        checked = gatepost(it, "check")
-        assert checked.returncode == 1
-        assert "wrong  breaker: open for inbound mail" in checked.stdout
+    def cleared(self, number: int) -> dict[str, Any]:
+        """Wait until it has been cleared so often; return what the log says of the last time."""
+        until(lambda: len(self.it.events("breaker-cleared")) == number, "the gateway did not hear of it")
+        return self.it.events("breaker-cleared")[-1]
 
-        def tagged() -> list[dict[str, Any]]:
-            listed = gatepost(it, "quarantine", "list", "--state", "tagged", "--limit", "0", "--json")
-            return [json.loads(line) for line in listed.stdout.splitlines()]
 
-        until(lambda: len(tagged()) == it.sink.count - 110, "not all are on record")
-        rows = tagged()
-        assert {(row["recipient"], row["model"], row["reasons"][0]["code"]) for row in rows} == {
-            ("bob@corp.example", "greedy-1", "breaker")
-        }
-        assert rows[0]["subject"] == "dinner"
-
-        cleared = gatepost(it, "model", "breaker", "--clear", "--reason", "it is right", "--json")
-        assert cleared.returncode == 0, cleared.stderr
-        assert json.loads(cleared.stdout)["reason"] == "it is right"
-        until(lambda: it.events("breaker-cleared"), "the gateway did not hear of it")
-
-        def kept_again() -> bool:
-            before = it.sink.count
-            send(it)
-            return it.sink.count == before
-
-        until(kept_again, "still tagged though it was cleared")
-        before = it.sink.count
-        send(it, 30)
-        assert it.sink.count == before
-        assert len(it.events("breaker-tripped")) == 1
-
-        back = gatepost(it, "model", "rollback", "--reason", "it keeps everything")
-        assert back.returncode == 0, back.stderr
-        again = str(keeps_everything(tmp_path, "greedy-2"))
-        assert promote(Shelf(tmp_path / "models"), again, passes, hands).switched
-        kept_until_it_trips(2)
-        assert gatepost(it, "model", "rollback", "--reason", "again").returncode == 0
-        until(lambda: len(it.events("breaker-cleared")) == 2, "going back did not clear it")
-        assert it.events("breaker-cleared")[-1]["by"] == "gatepost"
-        assert it.health()["breaker"] == []
-        assert not kept_again()
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A calm site on which a model that keeps everything begins to serve."""
+    with serving(tmp_path, workers=1) as it:
+        made = Site(it)
+        made.serve_greedy("greedy-1")
+        yield made
         assert not it.events("session-fault")
         assert not it.events("lookout-failed")
+
+
+def assert_only_tags(site: Site) -> None:
+    """Mail is delivered with what the observe stage would add; a rule of the operator still keeps."""
+    assert site.send() == 1
+    assert site.send(sender="x@blocked.example") == 0
+    head = site.it.sink.sink.received[-1].data.partition(b"\r\n\r\n")[0]
+    assert re.search(rb"X-Gatepost-Verdict: quarantine; label=[a-z]+; stage=observe\r\n", head)
+    assert b"X-Gatepost-Reason: breaker, score-quarantine" in head
+    assert b"X-Gatepost-Model: greedy-1" in head
+
+
+def test_it_trips_tags_from_then_on_and_says_so(site):
+    assert "model greedy-1 quarantined" in site.trip()["why"]
+    assert_only_tags(site)
+
+    it = site.it
+    last = it.events("message")[-2]  # the last one was kept by the rule
+    assert (last["to"][0]["route"], last["to"][0]["wanted"]) == ("deliver", "quarantine")
+    assert it.health()["breaker"][0]["direction"] == "inbound"
+    until(lambda: 'gatepost_tagged_total{listener="in"}' in it.get("/metrics")[1], "not counted")
+    assert 'gatepost_breaker_open{direction="inbound"} 1.0' in it.get("/metrics")[1]
+
+
+def test_every_message_that_it_let_pass_is_on_record(site):
+    site.trip()
+    site.send(5)
+
+    def tagged() -> list[dict[str, Any]]:
+        listed = site.gatepost("quarantine", "list", "--state", "tagged", "--limit", "0", "--json")
+        return [json.loads(line) for line in listed.stdout.splitlines()]
+
+    until(lambda: len(tagged()) == site.it.sink.count - CALM, "not all are on record")
+    rows = tagged()
+    assert len(rows) > 5
+    assert {(row["recipient"], row["model"], row["reasons"][0]["code"], row["subject"]) for row in rows} == {
+        ("bob@corp.example", "greedy-1", "breaker", "dinner")
+    }
+
+
+def test_it_stays_open_across_a_restart_until_a_person_clears_it(site):
+    site.trip()
+    assert site.it.stop() == 0
+    site.it.start()
+    assert_only_tags(site)
+    assert site.it.events("breaker-open")
+    checked = site.gatepost("check")
+    assert checked.returncode == 1
+    assert "wrong  breaker: open for inbound mail" in checked.stdout
+
+    done = site.gatepost("model", "breaker", "--clear", "--reason", "it is right", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["reason"] == "it is right"
+    assert site.cleared(1)["reason"] == "it is right"
+    until(lambda: not site.send(), "still tagged though it was cleared")
+    assert site.send(30) == 0
+    assert len(site.it.events("breaker-tripped")) == 1, "the level was accepted"
+
+
+def test_going_back_to_the_old_model_clears_it_and_the_next_bad_one_trips_again(site):
+    site.trip()
+    for number, after in enumerate(("greedy-2", ""), 1):
+        back = site.gatepost("model", "rollback", "--reason", "it keeps everything")
+        assert back.returncode == 0, back.stderr
+        assert site.cleared(number)["by"] == "gatepost"
+        assert site.it.health()["breaker"] == []
+        assert site.send() == 1
+        assert b"X-Gatepost-Verdict: deliver;" in site.it.sink.sink.received[-1].data, "not even tagged"
+        if after:
+            site.serve_greedy(after)
+            assert f"model {after} quarantined" in site.trip()["why"]

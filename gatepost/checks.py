@@ -149,7 +149,8 @@ def _breaker(settings: Settings) -> str:
         return "not known: database or key cannot be used, as their own lines say"
     if still:
         acting = "mail is delivered with headers only" if settings.model.breaker.act else "mail is kept all the same"
-        raise _Wrong(f"open for {' and '.join(one.direction for one in still)} mail ({still[0].told}); {acting}. "
+        where = " and ".join(f"{one.direction} mail at {one.gateway}" for one in still)
+        raise _Wrong(f"open for {where} ({still[0].told}); {acting}. "
                      "gatepost model rollback, or gatepost model breaker --clear")
     return f"closed; tripped last on {found[0].at:%Y-%m-%d}" if found else "never tripped"
 
@@ -163,7 +164,7 @@ def _drift(settings: Settings) -> str:
             found = lasting(store)
     except StoreError:
         return "not known: database or key cannot be used, as their own lines say"
-    told = ", ".join(f"{one.name} of {one.direction} mail since {one.at:%Y-%m-%d}" for one in found)
+    told = ", ".join(f"{one.name} of {one.direction} mail at {one.gateway} since {one.at:%Y-%m-%d}" for one in found)
     return f"{told}: look at it with gatepost model drift" if told else "no alarm"
 
 

@@ -36,12 +36,15 @@ class Background:
         self._housekeeper: Housekeeper | None = None
         self._lookout: Lookout | None = None
 
-    def open(self) -> frozenset[str]:
-        """Bring the database up to date and read how things stood; return what is to be tagged. Raises StoreError."""
+    def open(self, gateway: str) -> frozenset[str]:
+        """Bring the database up to date and read how things stood; return what is to be tagged. Raises StoreError.
+
+        `gateway`: our own name among those that may share it.
+        """
         from milter.lookout import Lookout
 
         migrate(self._settings())
-        self._lookout = Lookout(self._settings, self._note, self._tell, self._totals)
+        self._lookout = Lookout(gateway, self._settings, self._note, self._tell, self._totals)
         return self._lookout.open()
 
     def start(self) -> None:

@@ -75,8 +75,8 @@ class Baseline:
     @classmethod
     def read(cls, store: Store, last: Epoch, settings: BreakerSettings) -> "Baseline":
         """Read what was before the change that began the last epoch. Raises StoreError."""
-        epochs = tallies.history(store)
-        closed = [trip for trip in trips.tripped(store) if trip.by_person]
+        epochs = tallies.history(store, last.gateway)
+        closed = [trip for trip in trips.tripped(store, gateway=last.gateway) if trip.by_person]
         if len(epochs) < 2:  # the first model of a new site is no change
             return cls()
         hours: dict[Group, Mapping[datetime, Counts]] = {}

@@ -6,7 +6,7 @@ is left out, since nights differ from days.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from milter.drift import SCORE, WATCHED, Drift, drift
@@ -27,15 +27,19 @@ class Report:
 
     direction: Direction
     model: str
+    gateway: str
     reference: tuple[datetime, datetime] | None = None
     recent: tuple[datetime, datetime] | None = None
     drifts: tuple[Drift, ...] = ()
     waits: str = ""
 
 
-def reports(store: Store, settings: DriftSettings, now: datetime) -> Iterator[Report]:
-    """Yield what each direction's mail looks like beside what it was; nothing where no model served. StoreError."""
-    since_it_serves = serving(tallies.history(store))
+def reports(store: Store, gateway: str, settings: DriftSettings, now: datetime) -> Iterator[Report]:
+    """Yield what each direction's mail at a gateway looks like beside what it was. Raises StoreError.
+
+    Nothing where no model served.
+    """
+    since_it_serves = serving(tallies.history(store, gateway))
     if not since_it_serves:
         return
     cells = tallies.read(store, [epoch.id for epoch in since_it_serves], names=WATCHED)
@@ -43,7 +47,7 @@ def reports(store: Store, settings: DriftSettings, now: datetime) -> Iterator[Re
     for way in Direction:
         days = by_day(cells, way)
         if days:
-            yield compared(days, Report(way, model), settings, now)
+            yield compared(days, Report(way, model, gateway), settings, now)
 
 
 def serving(epochs: Sequence[Epoch]) -> list[Epoch]:
@@ -84,11 +88,11 @@ def compared(days: Days, start: Report, settings: DriftSettings, now: datetime) 
     names = [name for name in WATCHED if name in old and name in new]
     each = settings.false_alarm / (len(names) * len(Direction))
     found = tuple(drift(name, old[name], new[name], each) for name in names)
-    return Report(start.direction, start.model, reference, recent, found)
+    return replace(start, reference=reference, recent=recent, drifts=found)
 
 
 def _waiting(start: Report, why: str) -> Report:
-    return Report(start.direction, start.model, waits=why)
+    return replace(start, waits=why)
 
 
 def _first(days: Days, settings: DriftSettings) -> tuple[datetime, datetime] | None:

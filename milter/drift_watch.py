@@ -29,9 +29,9 @@ class DriftWatch:
         if self._done == (now.date(), epoch.id):
             return
         settings = self._settings()
-        found = {(report.direction, one.name): one for report in reports(store, settings, now)
+        found = {(report.direction, one.name): one for report in reports(store, epoch.gateway, settings, now)
                  for one in report.drifts}  # fmt: skip
-        lasting = {(alarm.direction, alarm.name): alarm for alarm in alarms.lasting(store)}
+        lasting = {(alarm.direction, alarm.name): alarm for alarm in alarms.lasting(store, epoch.gateway)}
         for key, alarm in list(lasting.items()):
             again = found.get(key)
             if alarm.model != epoch.model or (again is not None and again.over(settings.psi)):
@@ -46,12 +46,12 @@ class DriftWatch:
                 self._note("warning", "drift", direction=way, of=name, model=epoch.model, psi=round(one.psi, 3),
                            grew=band(name, one.value), before=round(one.share_before, 4),
                            now=round(one.share_now, 4), look="gatepost model drift")  # fmt: skip
-        self._show(store)
+        self._show(store, epoch.gateway)
         tallies.expire(store, now - settings.keep)
         self._done = now.date(), epoch.id
 
-    def _show(self, store: Store) -> None:
-        lasting = alarms.lasting(store)
+    def _show(self, store: Store, gateway: str) -> None:
+        lasting = alarms.lasting(store, gateway)
         self._totals.drift_alarm.clear()
         for alarm in lasting:
             self._totals.drift_alarm.labels(alarm.direction, alarm.name).set(1)

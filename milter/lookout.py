@@ -57,11 +57,15 @@ class _Change:
 
 
 class Lookout:
-    """One gateway's. `settings` gives those in use; `tell` hears, in its thread, what is to be tagged from now on."""
+    """One gateway's, by its name; others may share the database. `settings` gives those in use.
 
-    def __init__(self, settings: Callable[[], Settings], note: Note, tell: Tell, totals: Totals, *,
+    `tell` hears, in the lookout's thread, what is to be tagged from now on.
+    """
+
+    def __init__(self, gateway: str, settings: Callable[[], Settings], note: Note, tell: Tell, totals: Totals, *,
                  clock: Callable[[], datetime] = utc_now,
                  ticks: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
+        self._gateway = gateway
         self._settings = settings
         self._note = note
         self._tell = tell
@@ -90,7 +94,8 @@ class Lookout:
     def open(self) -> frozenset[str]:
         """Read how things stood when the gateway last ran; return what is tagged. Raises StoreError."""
         store = self._opened()
-        self._last = (tallies.history(store) or (None,))[-1]
+        tallies.adopt(store, self._gateway)
+        self._last = (tallies.history(store, self._gateway) or (None,))[-1]
         if self._last is not None:
             self._serves = self._last.model, self._last.settings
             self._trips = {trip.direction: trip for trip in trips.tripped(store, epoch=self._last.id, only_open=True)}
@@ -216,8 +221,8 @@ class Lookout:
             change = self._changes[0]
             self._flush(store)  # what was before is the measure of what comes
             if not change.same or self._last is None:
-                trips.clear(store, by=OURSELVES, reason=f"{change.model} serves", at=change.at)
-                self._last = tallies.begin(store, change.model, change.settings, change.at)
+                trips.clear(store, self._gateway, by=OURSELVES, reason=f"{change.model} serves", at=change.at)
+                self._last = tallies.begin(store, self._gateway, change.model, change.settings, change.at)
             baseline = Baseline.read(store, self._last, self._settings().model.breaker)
             if not self._epochs:
                 self._refill(store, self._last.id)

@@ -24,6 +24,7 @@ from milter.crew import Crew, Generation, Worker, WorkerRefused
 from milter.endpoint import Endpoint
 from milter.events import LogEvents, log_key
 from milter.health import HealthServer
+from milter.identity import gateway_id
 from milter.listen import ListenError
 from milter.log_pipe import STDERR
 from milter.metrics import Totals
@@ -123,12 +124,13 @@ class Supervisor:
             raise StartError(str(error)) from None
         drop_privileges(settings.gateway.user)
         check_writable(settings.gateway)
+        gateway = gateway_id(settings.gateway.state_dir, settings.gateway.name)
         self._events = self._log(settings)
         await self._open_health(settings)
         try:
             self._current = generation = self._new_generation(settings)
             workers = [await self._crew.start(generation, go=False) for _ in range(settings.gateway.worker_count)]
-            generation.tagging = await asyncio.to_thread(self._background.open)
+            generation.tagging = await asyncio.to_thread(self._background.open, gateway)
             for worker in workers:
                 worker.go(generation.tagging)
             async with asyncio.timeout(READY_LIMIT):

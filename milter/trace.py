@@ -7,10 +7,8 @@ make one that counts, so nobody can have somebody else's mail taken for a loop.
 """
 
 import base64
-import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from milter.headers import NAMESPACE, line
+from milter.keepsake import made_once
 from model.mail import RawMessage
 
 KEY_FILE = "trace.key"
@@ -107,17 +106,7 @@ def load_key(state_dir: Path) -> bytes:
     Two processes that start at once end up with the same key.
     """
     path = state_dir / KEY_FILE
-    if not path.exists():
-        draft = state_dir / f"{KEY_FILE}.{secrets.token_hex(8)}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)  # never replaces a key that another process has made meanwhile
-        draft.unlink()
-    key = path.read_bytes()
+    key = made_once(path, lambda: secrets.token_bytes(KEY_BYTES))
     if len(key) != KEY_BYTES:
         raise ValueError(f"{path}: expected {KEY_BYTES} bytes, found {len(key)}; remove it to have a new one made")
     return key

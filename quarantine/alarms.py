@@ -20,15 +20,18 @@ class Alarm:
     name: str
     at: datetime
     psi: float
+    gateway: str = ""
     over_at: datetime | None = None
 
 
-def lasting(store: Store) -> list[Alarm]:
-    """Return the alarms that last. Raises StoreError."""
-    query = select(alarms, epochs.c.model).join(epochs, epochs.c.id == alarms.c.epoch).order_by(alarms.c.id)
+def lasting(store: Store, gateway: str | None = None) -> list[Alarm]:
+    """Return the alarms that last, of one gateway or of all. Raises StoreError."""
+    query = select(alarms, epochs.c.model, epochs.c.gateway).join(epochs, epochs.c.id == alarms.c.epoch)
+    query = query.where(epochs.c.gateway == gateway) if gateway is not None else query
+    query = query.order_by(alarms.c.id)
     with store.reading() as connection:
         rows = connection.execute(query.where(alarms.c.over_at.is_(None))).all()
-    return [Alarm(r.id, r.model, Direction(r.direction), r.name, r.at, r.psi) for r in rows]
+    return [Alarm(r.id, r.model, Direction(r.direction), r.name, r.at, r.psi, r.gateway) for r in rows]
 
 
 def begin(store: Store, epoch: int, direction: Direction, name: str, psi: float, at: datetime) -> None:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision that this code reads and writes; the newest of `quarantine/migrations`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -163,7 +163,8 @@ epochs = Table(
     Column("at", Moment, nullable=False),
     Column("model", Text, nullable=False),
     Column("settings", String(64), nullable=False),
-    comment="a time in which one model served under one policy; `settings` is a digest",
+    Column("gateway", Text, nullable=False, server_default=""),
+    comment="a time in which one model served under one policy at one gateway; `settings` is a digest",
 )
 
 tallies = Table(

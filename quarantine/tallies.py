@@ -1,7 +1,9 @@
 """Running counts of what the model says, by hour or day: no message is named, and none can be found by them.
 
-An epoch is a time in which one model served under one policy. Counts are of messages, within an epoch, by direction
-and by the name and value of something: the verdict, a band of the score, a fact.
+An epoch is a time in which one model served under one policy at one gateway. Gateways that share a database change
+their models and policies each in its own time, and see other mail, so each has epochs of its own; counts, trips and
+alarms belong to an epoch, hence to its gateway. Counts are of messages, within an epoch, by direction and by the name
+and value of something: the verdict, a band of the score, a fact.
 """
 
 from collections.abc import Collection, Mapping
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from model.mail import Direction
 from quarantine.schema import alarms, epochs, tallies, trips
@@ -18,12 +20,13 @@ from quarantine.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One row: since when which model served; `settings` is a digest of what else decides."""
+    """One row: since when which model served, and where; `settings` is a digest of what else decides."""
 
     id: int
     at: datetime
     model: str
     settings: str
+    gateway: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +40,32 @@ class Cell:
     value: int
 
 
-def history(store: Store) -> tuple[Epoch, ...]:
-    """Return every epoch, the one that lasts at the end. Raises StoreError."""
+def gateways(store: Store) -> list[str]:
+    """Return the names of all gateways that ever counted here, in their order. Raises StoreError."""
     with store.reading() as connection:
-        rows = connection.execute(select(epochs).order_by(epochs.c.id)).all()
-    return tuple(Epoch(row.id, row.at, row.model, row.settings) for row in rows)
+        return list(connection.execute(select(epochs.c.gateway).distinct().order_by(epochs.c.gateway)).scalars())
 
 
-def begin(store: Store, model: str, settings: str, at: datetime) -> Epoch:
-    """Begin another epoch; durable when it returns. Raises StoreError."""
+def adopt(store: Store, gateway: str) -> None:
+    """Take over the epochs of a time when a database had one gateway, which was not named. Raises StoreError."""
     with store.writing() as connection:
-        done = connection.execute(insert(epochs), {"at": at, "model": model, "settings": settings})
-        return Epoch(int(done.inserted_primary_key[0]), at, model, settings)
+        connection.execute(update(epochs).where(epochs.c.gateway == "").values(gateway=gateway))
+
+
+def history(store: Store, gateway: str) -> tuple[Epoch, ...]:
+    """Return every epoch of a gateway, the one that lasts at the end. Raises StoreError."""
+    query = select(epochs).where(epochs.c.gateway == gateway).order_by(epochs.c.id)
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return tuple(Epoch(row.id, row.at, row.model, row.settings, row.gateway) for row in rows)
+
+
+def begin(store: Store, gateway: str, model: str, settings: str, at: datetime) -> Epoch:
+    """Begin another epoch of a gateway; durable when it returns. Raises StoreError."""
+    row = {"at": at, "model": model, "settings": settings, "gateway": gateway}
+    with store.writing() as connection:
+        done = connection.execute(insert(epochs), row)
+        return Epoch(int(done.inserted_primary_key[0]), at, model, settings, gateway)
 
 
 def add(store: Store, counts: Mapping[Cell, int]) -> None:
@@ -88,11 +105,14 @@ def read(store: Store, within: Collection[int], *, names: Collection[str] = (), 
 
 
 def expire(store: Store, before: datetime) -> int:
-    """Forget counts of before a time, and epochs of which nothing is left; return how many counts. StoreError."""
+    """Forget counts of before a time, and epochs of which nothing is left; return how many counts. StoreError.
+
+    Of all gateways, also of those that are no more; the epoch that lasts at each stays.
+    """
     with store.writing() as connection:
         gone = int(connection.execute(delete(tallies).where(tallies.c.at < before)).rowcount)
         if gone:
-            last = select(epochs.c.id).order_by(epochs.c.id.desc()).limit(1)
+            last = select(func.max(epochs.c.id)).group_by(epochs.c.gateway)
             used = (select(table.c.epoch) for table in (tallies, trips, alarms))
             connection.execute(delete(epochs).where(
                 epochs.c.at < before, epochs.c.id.not_in(last), *(epochs.c.id.not_in(some) for some in used)))

@@ -39,6 +39,7 @@ class Trip:
     cleared_at: datetime | None = None
     cleared_by: str = ""
     reason: str = ""
+    gateway: str = ""
 
     @property
     def by_person(self) -> bool:
@@ -65,23 +66,27 @@ def record(store: Store, trip: Trip) -> Trip:
         return replace(trip, id=int(done.inserted_primary_key[0]))
 
 
-def clear(store: Store, *, by: str, reason: str, at: datetime) -> int:
-    """Close every open trip; return how many. Raises StoreError."""
-    change = update(trips).where(trips.c.cleared_at.is_(None))
+def clear(store: Store, gateway: str, *, by: str, reason: str, at: datetime) -> int:
+    """Close every open trip of a gateway; return how many. Raises StoreError."""
+    its = select(epochs.c.id).where(epochs.c.gateway == gateway)
+    change = update(trips).where(trips.c.cleared_at.is_(None), trips.c.epoch.in_(its))
     with store.writing() as connection:
         values = {"cleared_at": at, "cleared_by": column(by), "reason": column(reason)}
         return int(connection.execute(change.values(**values)).rowcount)
 
 
-def tripped(store: Store, *, epoch: int | None = None, only_open: bool = False, limit: int = 100) -> list[Trip]:
-    """Return trips, the newest first: all, those of an epoch, those that are open. Raises StoreError."""
-    query = select(trips, epochs.c.model).join(epochs, epochs.c.id == trips.c.epoch).order_by(trips.c.id.desc())
+def tripped(store: Store, *, gateway: str | None = None, epoch: int | None = None, only_open: bool = False,
+            limit: int = 100) -> list[Trip]:  # fmt: skip
+    """Return trips, the newest first: all, those of a gateway or an epoch, those that are open. Raises StoreError."""
+    query = select(trips, epochs.c.model, epochs.c.gateway).join(epochs, epochs.c.id == trips.c.epoch)
+    query = query.order_by(trips.c.id.desc())
+    query = query.where(epochs.c.gateway == gateway) if gateway is not None else query
     query = query.where(trips.c.epoch == epoch) if epoch is not None else query
     query = query.where(trips.c.cleared_at.is_(None)) if only_open else query
     with store.reading() as connection:
         rows = connection.execute(query.limit(limit)).all()
     return [
         Trip(r.id, r.epoch, r.model, r.at, Direction(r.direction), r.kind, r.kept, r.messages, r.kept_before,
-             r.messages_before, r.cleared_at, r.cleared_by or "", r.reason or "")
+             r.messages_before, r.cleared_at, r.cleared_by or "", r.reason or "", r.gateway)
         for r in rows
     ]  # fmt: skip

@@ -14,7 +14,11 @@ from gatepost.commands.quarantine_common import opened
 if TYPE_CHECKING:
     from milter.drift import Drift
     from milter.drift_report import Report
+    from model.mail import Direction
     from quarantine.alarms import Alarm
+
+    Alarms = dict[tuple[str, Direction, str], Alarm]
+    """By gateway, direction and what has drifted."""
 
 MOST = 8
 """Distributions that are listed where nothing is an alarm; the others have moved less."""
@@ -35,33 +39,35 @@ def drift(*, everything: bool, as_json: bool, config: Path | None) -> None:
     """
     from milter.drift_report import reports
     from quarantine.alarms import lasting
+    from quarantine.tallies import gateways
 
     with opened(config) as (store, settings):
         limit = settings.model.drift.psi
-        found = list(reports(store, settings.model.drift, datetime.now(UTC)))
-        alarms = {(alarm.direction, alarm.name): alarm for alarm in lasting(store)}
+        found = [report for gateway in gateways(store)
+                 for report in reports(store, gateway, settings.model.drift, datetime.now(UTC))]  # fmt: skip
+        alarms = {(alarm.gateway, alarm.direction, alarm.name): alarm for alarm in lasting(store)}
     for report in found:
         if as_json:
             for row in _data(report, alarms, limit):
                 click.echo(json.dumps(row))
         else:
-            _print(report, alarms, everything=everything)
+            _print(report, alarms, everything=everything, several=len({one.gateway for one in found}) > 1)
     if not found and not as_json:
         click.echo("Nothing is counted yet: the gateway counts while it serves.")
     click.get_current_context().exit(1 if alarms else 0)
 
 
-def _data(report: "Report", alarms: "dict[tuple[Any, str], Alarm]", limit: float) -> list[dict[str, Any]]:
+def _data(report: "Report", alarms: "Alarms", limit: float) -> list[dict[str, Any]]:
     from milter.drift import band
 
-    about = {"direction": report.direction, "model": report.model}
+    about = {"gateway": report.gateway, "direction": report.direction, "model": report.model}
     if report.waits:
         return [{**about, "waits": report.waits}]
     assert report.reference is not None and report.recent is not None  # noqa: S101 - for the type checker: it compared
     about |= {"reference_since": f"{report.reference[0]:%Y-%m-%d}", "recent_since": f"{report.recent[0]:%Y-%m-%d}"}
     rows = []
     for one in _sorted(report):
-        alarm = alarms.get((report.direction, one.name))
+        alarm = alarms.get((report.gateway, report.direction, one.name))
         rows.append({**about, **asdict(one), "value": band(one.name, one.value), "limit": limit,
                      "alarm_since": alarm.at.isoformat() if alarm else None})  # fmt: skip
     return rows
@@ -71,12 +77,12 @@ def _sorted(report: "Report") -> "list[Drift]":
     return sorted(report.drifts, key=lambda one: -one.beyond)
 
 
-def _print(report: "Report", alarms: "dict[tuple[Any, str], Alarm]", *, everything: bool) -> None:
+def _print(report: "Report", alarms: "Alarms", *, everything: bool, several: bool) -> None:
     from gatepost.terminal import Column, columns, headed, table
     from milter.drift import band
     from model.safe_text import safe
 
-    head = f"{report.direction}, model {safe(report.model)}"
+    head = f"{report.direction}, model {safe(report.model)}{f', gateway {safe(report.gateway)}' if several else ''}"
     if report.waits or report.reference is None or report.recent is None:
         click.echo(f"{head}: {report.waits}")
         return
@@ -84,13 +90,13 @@ def _print(report: "Report", alarms: "dict[tuple[Any, str], Alarm]", *, everythi
     click.echo(f"{head}: {sizes.recent} messages since {report.recent[0]:%Y-%m-%d} beside {sizes.reference} since "
                f"{report.reference[0]:%Y-%m-%d}")  # fmt: skip
     shown = [one for at, one in enumerate(_sorted(report))
-             if everything or at < MOST or (report.direction, one.name) in alarms]  # fmt: skip
+             if everything or at < MOST or (report.gateway, report.direction, one.name) in alarms]  # fmt: skip
     heads = [Column("WHAT", 22), Column("PSI", 6, right=True), Column("CHANCE", 6, right=True),
              Column("GREW MOST", 14), Column("BEFORE", 6, right=True), Column("NOW", 6, right=True),
              Column("ALARM", 10)]  # fmt: skip
     cells = []
     for one in shown:
-        alarm = alarms.get((report.direction, one.name))
+        alarm = alarms.get((report.gateway, report.direction, one.name))
         cells.append([one.name, f"{one.psi:.3f}", f"{one.chance:.3f}", band(one.name, one.value),
                       f"{one.share_before:.1%}", f"{one.share_now:.1%}",
                       f"{alarm.at:%b %d}" if alarm else ""])  # fmt: skip

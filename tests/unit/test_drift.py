@@ -21,6 +21,7 @@ from quarantine import alarms, tallies
 from quarantine.tallies import Cell
 
 IN = Direction.INBOUND
+HERE = "mx1-aaaaaaaa"
 
 
 class TestIndex:
@@ -136,7 +137,7 @@ class Site:
         self.notes: list[tuple[str, dict]] = []
         self.totals = Totals()
         self.watch = DriftWatch(lambda: self.settings, self._note, self.totals)
-        self.epoch = tallies.begin(store, "one", "policy", clock.now)
+        self.epoch = tallies.begin(store, HERE, "one", "policy", clock.now)
 
     def _note(self, level: str, name: str, **values: object) -> None:
         self.notes.append((name, values))
@@ -151,7 +152,7 @@ class Site:
             self.watch.turn(self.store, self.epoch, self.clock.now)
 
     def report(self):
-        [found] = reports(self.store, self.settings, self.clock.now)
+        [found] = reports(self.store, HERE, self.settings, self.clock.now)
         return found
 
 
@@ -183,7 +184,7 @@ class TestAlarms:
     def test_another_model_has_another_reference(self, site):
         site.days(6, bad=20)
         site.days(4, bad=150)
-        site.epoch = tallies.begin(site.store, "two", "policy", site.clock.now)
+        site.epoch = tallies.begin(site.store, HERE, "two", "policy", site.clock.now)
         site.days(10, bad=150)
 
         assert [name for name, _ in site.notes] == ["drift", "drift-over"]
@@ -191,7 +192,7 @@ class TestAlarms:
 
     def test_another_policy_keeps_the_reference(self, site):
         site.days(6, bad=20)
-        site.epoch = tallies.begin(site.store, "one", "another", site.clock.now)
+        site.epoch = tallies.begin(site.store, HERE, "one", "another", site.clock.now)
         site.days(4, bad=150)
 
         assert [name for name, _ in site.notes] == ["drift"]
@@ -212,11 +213,24 @@ class TestAlarms:
         site.clock.forward(days=-6)
         site.days(6, bad=150, direction=Direction.OUTBOUND)
 
-        found = {report.direction: report for report in reports(site.store, site.settings, site.clock.now)}
+        found = {report.direction: report for report in reports(site.store, HERE, site.settings, site.clock.now)}
         assert set(found) == set(Direction)
         every = [one for report in found.values() for one in report.drifts]
         assert {(one.psi, one.reference, one.recent) for one in every} == {(0.0, 600, 600)}
         assert site.notes == []
+
+    def test_gateways_on_one_database_do_not_end_each_others_alarms(self, site):
+        site.days(6, bad=20)
+        site.days(4, bad=150)
+        other = DriftWatch(lambda: site.settings, site._note, Totals())
+
+        other.turn(site.store, tallies.begin(site.store, "mx2-bbbbbbbb", "two", "policy", site.clock.now),
+                   site.clock.now)  # fmt: skip
+
+        assert [name for name, _ in site.notes] == ["drift"]
+        assert other.told == ()
+        assert [alarm.gateway for alarm in alarms.lasting(site.store)] == [HERE]
+        assert site.report().waits == "", "the other's epoch has hidden the reference"
 
     def test_old_counts_are_forgotten(self, site):
         site.settings = DriftSettings(days=3, least=100, keep="30d")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from kept_mail import Clock, store_settings
+from sqlalchemy import update
 
 from milter.baseline import before_changes, digest
 from milter.lookout import Lookout
@@ -13,10 +14,12 @@ from milter.settings import Settings
 from model.mail import Direction
 from quarantine import tallies, trips
 from quarantine.migrate import migrate
+from quarantine.schema import epochs
 from quarantine.store import Store
 from quarantine.tallies import Epoch
 
 IN = {Direction.INBOUND}
+HERE, THERE = "mx1-aaaaaaaa", "mx2-bbbbbbbb"
 LISTENER = {"name": "in", "listen": "127.0.0.1:1", "mode": "before-queue", "direction": "inbound",
             "next_hop": "127.0.0.1:2"}  # fmt: skip
 
@@ -24,7 +27,7 @@ LISTENER = {"name": "in", "listen": "127.0.0.1:1", "mode": "before-queue", "dire
 class Gateway:
     """What is left of a gateway for its lookout: settings, a log, and workers to be told."""
 
-    def __init__(self, folder: Path, clock: Clock | None = None, **breaker) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None, name: str = HERE, **breaker) -> None:
         self.clock = clock or Clock()
         self.notes: list[tuple[str, dict]] = []
         self.told: list[frozenset[str]] = []
@@ -32,7 +35,7 @@ class Gateway:
         made = Settings.model_validate({"listener": [LISTENER], "model": {"breaker": breaker}})
         self.settings = made.model_copy(update={"quarantine": store_settings(folder)})
         migrate(self.settings.quarantine)
-        self.it = Lookout(lambda: self.settings, self._note, self.told.append, self.totals, clock=self.clock,
+        self.it = Lookout(name, lambda: self.settings, self._note, self.told.append, self.totals, clock=self.clock,
                           ticks=lambda: self.clock().timestamp())  # fmt: skip
         self.tagging = self.it.open()
         self.number = 0
@@ -193,7 +196,7 @@ def test_who_clears_it_accepts_the_new_level(site, tmp_path):
     site.mail(0, 60)
     site.turn()
     with Store.open(store_settings(tmp_path)) as store:
-        assert trips.clear(store, by="ida", reason="a new customer", at=site.clock.now) == 1
+        assert trips.clear(store, HERE, by="ida", reason="a new customer", at=site.clock.now) == 1
     site.turn()
     assert site.told == [frozenset(IN), frozenset()]
     assert site.events("breaker-cleared") == [{"direction": "inbound", "by": "ida", "reason": "a new customer"}]
@@ -271,7 +274,83 @@ def test_counts_of_a_hundred_days_ago_are_forgotten_with_their_epochs(site, tmp_
     site.it._in_store(last=True)
     with Store.open(store_settings(tmp_path)) as store:
         assert tallies.expire(store, site.clock.now) > 0
-        assert [epoch.model for epoch in tallies.history(store)] == ["two"]
+        assert [epoch.model for epoch in tallies.history(store, HERE)] == ["two"]
+
+
+@pytest.fixture
+def pair(site, tmp_path):
+    """Two gateways on one database, both with a calm day behind them under model one."""
+    other = Gateway(tmp_path, site.clock, THERE)
+    other.serve("one")
+    other.hours(24, 98, 2)
+    yield site, other
+    other.close()
+
+
+class TestTwoGatewaysOnOneDatabase:
+    def test_a_model_that_one_promotes_is_no_change_at_the_other(self, pair, tmp_path):
+        here, there = pair
+        here.serve("two")
+        there.hours(1, 0, 300)  # a wave of spam, under the model that it had
+        assert there.told == []
+
+        again = Gateway(tmp_path, here.clock, THERE)
+        again.serve("one")
+        again.hours(1, 0, 300)
+        assert again.told == [], "a restart found the other's model, and took its own for another one"
+        again.close()
+
+    def test_each_is_measured_by_its_own_mail(self, pair):
+        """Where most mail is bad, keeping most of it is no jump; the other's calm mail must not say it is one."""
+        here, there = pair
+        there.hours(24, 40, 60)
+        here.hours(24, 98, 2)
+        for one in pair:
+            one.serve("two")
+            one.mail(20, 40)
+            one.turn()
+
+        assert here.told == [frozenset(IN)]
+        assert there.told == []
+
+    def test_a_trip_is_open_where_it_tripped_and_stays_so_whatever_the_other_does(self, pair, tmp_path):
+        here, there = pair
+        here.serve("two")
+        here.mail(0, 60)
+        here.turn()
+        there.turn()
+        assert there.it.state()["breaker"] == []
+
+        there.serve("three")
+        here.turn()
+        assert here.it.state()["breaker"], "another's promotion has cleared it"
+        with Store.open(store_settings(tmp_path)) as store:
+            assert [trip.gateway for trip in trips.tripped(store, only_open=True)] == [HERE]
+            assert trips.clear(store, THERE, by="ida", reason="?", at=here.clock.now) == 0
+        assert Gateway(tmp_path, here.clock, THERE).tagging == frozenset()
+        assert Gateway(tmp_path, here.clock, HERE).tagging == IN
+
+    def test_the_epoch_that_lasts_at_each_outlives_the_counts(self, pair, tmp_path):
+        with Store.open(store_settings(tmp_path)) as store:
+            tallies.expire(store, pair[0].clock.forward(days=400))
+            assert [len(tallies.history(store, name)) for name in (HERE, THERE)] == [1, 1]
+            assert tallies.gateways(store) == [HERE, THERE]
+
+    def test_the_first_gateway_takes_over_what_was_counted_before_gateways_had_names(self, site, tmp_path):
+        site.close()
+        with site.it._opened().writing() as connection:
+            connection.execute(update(epochs).values(gateway=""))
+
+        first, second = (Gateway(tmp_path, site.clock, name) for name in (HERE, THERE))
+        first.serve("two")
+        second.serve("two")
+        for one in (first, second):
+            one.mail(20, 40)
+            one.turn()
+            one.close()
+
+        assert first.told == [frozenset(IN)], "its history was lost"
+        assert second.told == [], "that was not its history"
 
 
 @pytest.mark.parametrize(
@@ -281,6 +360,6 @@ def test_counts_of_a_hundred_days_ago_are_forgotten_with_their_epochs(site, tmp_
 )  # fmt: skip
 def test_changes_within_a_watch_share_what_was_before_the_first(hours, accepted, before):
     start = Clock().now
-    epochs = [Epoch(number, start + timedelta(hours=at), "m", "") for number, at in enumerate(hours, 1)]
+    found = [Epoch(number, start + timedelta(hours=at), "m", "", HERE) for number, at in enumerate(hours, 1)]
 
-    assert before_changes(epochs, frozenset(accepted), timedelta(days=3)) == before
+    assert before_changes(found, frozenset(accepted), timedelta(days=3)) == before

@@ -8,10 +8,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from kept_mail import new_store
+from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from quarantine import migrate as migrate_module
+from quarantine import tallies
 from quarantine.schema import HEAD, Moment, metadata
 
 
@@ -32,13 +34,25 @@ def test_head_is_the_newest_revision():
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
+def test_a_database_with_epochs_of_no_gateway_is_upgraded_and_adopted(tmp_path):
+    with new_store(tmp_path) as store, store.writing() as connection:
+        connection.execute(text("ALTER TABLE epochs DROP COLUMN gateway"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+        connection.execute(text("INSERT INTO epochs (at, model, settings) VALUES (0, 'one', 'policy')"))
+
+    with new_store(tmp_path) as store:
+        tallies.adopt(store, "mx1")
+
+        assert [epoch.model for epoch in tallies.history(store, "mx1")] == ["one"]
+
+
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda t: t.name)
 def test_every_table_compiles_for_postgresql(table):
     dialect = postgresql.dialect()
-    text = str(CreateTable(table).compile(dialect=dialect))
+    made = str(CreateTable(table).compile(dialect=dialect))
 
-    assert "CREATE TABLE" in text
-    assert "BLOB" not in text
+    assert "CREATE TABLE" in made
+    assert "BLOB" not in made
     for index in table.indexes:
         assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
 

@@ -65,6 +65,11 @@ class Background:
         if self._lookout is not None:
             self._lookout.heard(generation, tallies)
 
+    @property
+    def tagging(self) -> frozenset[str]:
+        """The directions in which workers are to tag."""
+        return self._lookout.tagging if self._lookout else frozenset()
+
     def state(self) -> dict[str, Any]:
         """Return what health says of it."""
         return self._lookout.state() if self._lookout else {}

@@ -199,6 +199,7 @@ class Window:
             self._slots.append((slot, counts))
         self._sum += counts
         self._new += counts.messages
+        self.counts(now)  # nobody asks while nothing is watched, which may be for months
 
     def due(self, now: float) -> bool:
         """Tell whether enough is new for a look; the next one is then due after as much again."""

@@ -47,13 +47,14 @@ Tell = Callable[[frozenset[str]], object]
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """A generation began to serve. `at` is the wall clock's; `same`: the epoch goes on."""
+    """A generation began to serve. `at` is the wall clock's; `same`: the epoch goes on, or else `why` not."""
 
     generation: int
     model: str
     settings: str
     at: datetime
     same: bool
+    why: str
 
 
 class Lookout:
@@ -99,6 +100,7 @@ class Lookout:
         if self._last is not None:
             self._serves = self._last.model, self._last.settings
             self._trips = {trip.direction: trip for trip in trips.tripped(store, epoch=self._last.id, only_open=True)}
+            self._refill(store, self._last.id)  # before there is anything new: a window is in the order of time
         return self.tagging
 
     def start(self) -> None:
@@ -120,12 +122,13 @@ class Lookout:
         """A generation serves from now on; return what it is to tag."""
         serves = model, digest(settings)
         with self._lock:
-            self._changes.append(_Change(generation, *serves, self._clock(), serves == self._serves))
+            why = f"{model} serves" if model != self._serves[0] else "another policy"
+            self._changes.append(_Change(generation, *serves, self._clock(), serves == self._serves, why))
             if serves != self._serves:
                 self._serves = serves
                 self._baseline = Baseline()
                 self._windows = {}
-                self._close(f"{model} serves" if self._last and model != self._last.model else "another policy")
+                self._close(why)
             self._generation = generation
             return self.tagging
 
@@ -221,11 +224,10 @@ class Lookout:
             change = self._changes[0]
             self._flush(store)  # what was before is the measure of what comes
             if not change.same or self._last is None:
-                trips.clear(store, self._gateway, by=OURSELVES, reason=f"{change.model} serves", at=change.at)
+                trips.clear(store, self._gateway, by=OURSELVES, reason=change.why, at=change.at)
                 self._last = tallies.begin(store, self._gateway, change.model, change.settings, change.at)
+                self._changes[0] = replace(change, same=True)  # it has begun, whatever fails from here on
             baseline = Baseline.read(store, self._last, self._settings().model.breaker)
-            if not self._epochs:
-                self._refill(store, self._last.id)
             with self._lock:
                 self._epochs[change.generation] = self._last.id
                 self._changes.pop(0)
@@ -290,8 +292,10 @@ class Lookout:
 
     def _window(self, group: Group) -> breaker.Window:
         settings = self._settings().model.breaker
-        fresh = breaker.Window(settings.window.total_seconds(), breaker.ENOUGH * settings.least)
-        return self._windows.setdefault(group, fresh)
+        seconds, enough = settings.window.total_seconds(), breaker.ENOUGH * settings.least
+        found = self._windows.setdefault(group, breaker.Window(seconds, enough))
+        found.seconds, found.enough = seconds, enough  # a reload may have changed them
+        return found
 
     def _opened(self) -> Store:
         if self._store is None:

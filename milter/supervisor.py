@@ -181,8 +181,9 @@ class Supervisor:
         self._tag(self._background.serving(generation.number, model, generation.settings))
         self._shadow.serve(generation.settings, generation.bundle)
 
-    def _tag_soon(self, tagging: frozenset[str]) -> None:
-        self._loop.call_soon_threadsafe(self._tag, tagging)
+    def _tag_soon(self, _tagging: frozenset[str]) -> None:
+        """Have it said in our thread, as it then is: until its turn comes, another model may have begun to serve."""
+        self._loop.call_soon_threadsafe(lambda: self._tag(self._background.tagging))
 
     def _tag(self, tagging: frozenset[str]) -> None:
         """Tell the workers that serve, and those to come, for which directions the breaker is open."""

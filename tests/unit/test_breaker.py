@@ -173,6 +173,15 @@ class TestWindow:
         assert window.counts(9 * 3600.0).messages == 100
         assert window.reach(9 * 3600.0).total_seconds() == 4 * 3600
 
+    def test_it_does_not_grow_while_nobody_looks(self):
+        """Nothing is watched for months where no model is changed, and mail comes every minute."""
+        window = Window(3600.0, 100)
+        for minute in range(7 * 24 * 60):
+            window.add(Counts(1), minute * 60.0)
+
+        assert len(window._slots) == 100
+        assert window.counts(7 * 86400.0 - 60.0).messages == 100
+
     def test_a_look_is_due_when_a_tenth_is_new(self):
         window = Window(3600.0, 0)
         window.add(Counts(100), 0.0)

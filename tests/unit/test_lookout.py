@@ -1,5 +1,6 @@
 """The lookout over days and restarts: real database, clocks that tests move, workers' counts as they hand them up."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,12 +8,15 @@ import pytest
 from kept_mail import Clock, store_settings
 from sqlalchemy import update
 
-from milter.baseline import before_changes, digest
+from milter.baseline import Baseline, before_changes, digest
+from milter.crew import Generation
 from milter.lookout import Lookout
 from milter.metrics import Totals
 from milter.settings import Settings
+from milter.supervisor import Supervisor
 from model.mail import Direction
 from quarantine import tallies, trips
+from quarantine.errors import StoreError
 from quarantine.migrate import migrate
 from quarantine.schema import epochs
 from quarantine.store import Store
@@ -175,6 +179,79 @@ def test_a_restart_in_the_middle_does_not_forget_what_was_counted(site, tmp_path
     again.close()
 
 
+def test_a_window_is_in_the_order_of_time_after_a_restart(site, tmp_path):
+    """Workers count before the lookout's first turn; what was counted before the restart is older all the same."""
+    site.serve("two")
+    site.mail(40)
+    site.clock.forward(hours=3)
+    site.close()
+
+    again = Gateway(tmp_path, site.clock)
+    again.it.serving(1, "two", again.settings)
+    again.number = 1
+    again.mail(10)
+    again.turn()
+    window = again.it._windows[Direction.INBOUND, "verdict"]
+    assert window.reach(site.clock().timestamp()) >= timedelta(hours=3)
+
+    site.clock.forward(minutes=30)
+    again.mail(95)
+    assert window.counts(site.clock().timestamp()).messages == 105, "what is oldest goes first"
+    again.close()
+
+
+def test_a_reload_changes_the_window(site):
+    site.serve("two")
+    site.mail(100)
+    site.clock.forward(hours=2)
+    model = site.settings.model
+    few = model.model_copy(update={"breaker": model.breaker.model_copy(update={"least": 10})})
+    site.settings = site.settings.model_copy(update={"model": few})
+    site.serve("two")
+    site.mail(0, 25)
+    site.turn()
+
+    assert site.told == [frozenset(IN)], "the hundred of two hours ago were needed no more"
+
+
+def test_a_fault_while_a_change_is_taken_in_begins_no_second_epoch(site, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Baseline, "read", lambda *_: (_ for _ in ()).throw(StoreError("the disk failed")))
+        site.number += 1
+        site.it.serving(site.number, "two", site.settings)
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                site.turn()
+
+    site.mail(0, 60)
+    site.turn()
+    site.turn()
+    assert site.told == [frozenset(IN)], "it is watched once the disk is back"
+    with Store.open(store_settings(tmp_path)) as store:
+        assert [epoch.model for epoch in tallies.history(store, HERE)] == ["one", "two"]
+
+
+def test_a_trip_that_another_model_overtakes_tags_nobody(site):
+    """The lookout tells from its thread; when the supervisor gets to it, what it told may be over."""
+
+    async def overtaken() -> frozenset[str]:
+        it = Supervisor(site.settings, lambda: site.settings)
+        it._loop = asyncio.get_running_loop()
+        it._current = Generation(1, site.settings, {}, "")
+        it._background._lookout = site.it
+        site.it._tell = it._tag_soon
+        site.serve("two")
+        site.mail(0, 60)
+        site.turn()
+        assert site.it.tagging == IN
+        it._tag(site.serve("three"))
+        await asyncio.sleep(0.01)
+        await it._shadow.stop()
+        return it._current.tagging
+
+    assert asyncio.run(overtaken()) == frozenset()
+
+
 def test_going_back_to_the_old_model_is_measured_by_the_time_before_both(site):
     """The bad model's own mail must not become the measure of what comes after it."""
     site.serve("two")
@@ -211,7 +288,7 @@ def test_who_clears_it_accepts_the_new_level(site, tmp_path):
     again.close()
 
 
-def test_another_policy_is_a_change_and_a_plain_reload_is_none(site):
+def test_another_policy_is_a_change_and_a_plain_reload_is_none(site, tmp_path):
     site.serve("one")
     site.mail(0, 60)
     site.turn()
@@ -225,6 +302,13 @@ def test_another_policy_is_a_change_and_a_plain_reload_is_none(site):
     site.mail(0, 600)
     site.turn()
     assert site.told == [frozenset(IN)]
+
+    site.settings = site.settings.model_copy(update={"policy": {}})
+    site.serve("one")
+    [cleared] = site.events("breaker-cleared")
+    with Store.open(store_settings(tmp_path)) as store:
+        [trip] = trips.tripped(store)
+    assert trip.reason == cleared["reason"] == "another policy"
 
 
 def test_where_it_may_not_act_it_only_says_so(tmp_path):

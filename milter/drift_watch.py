@@ -39,6 +39,7 @@ class DriftWatch:
                 del lasting[key]
                 self._note("info", "drift-over", direction=alarm.direction, of=alarm.name, model=alarm.model,
                            since=alarm.at.isoformat())  # fmt: skip
+        self._totals.drift.clear()  # of a model that serves no more, or has no whole week yet, there is no drift
         for (way, name), one in found.items():
             self._totals.drift.labels(way, name).set(one.psi)
             if one.alarming(settings.psi) and (way, name) not in lasting:

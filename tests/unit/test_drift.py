@@ -190,6 +190,14 @@ class TestAlarms:
         assert [name for name, _ in site.notes] == ["drift", "drift-over"]
         assert alarms.lasting(site.store) == []
 
+    def test_the_metrics_forget_the_drift_of_a_model_that_serves_no_more(self, site):
+        site.days(10, bad=20)
+        assert b"gatepost_drift_psi{" in site.totals.render()
+        site.epoch = tallies.begin(site.store, HERE, "two", "policy", site.clock.now)
+        site.days(1, bad=20)
+
+        assert b"gatepost_drift_psi{" not in site.totals.render()
+
     def test_another_policy_keeps_the_reference(self, site):
         site.days(6, bad=20)
         site.epoch = tallies.begin(site.store, HERE, "one", "another", site.clock.now)

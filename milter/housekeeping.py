@@ -13,6 +13,7 @@ from typing import Protocol
 from milter.release_port import sender
 from milter.settings import Settings
 from model.mail import Envelope
+from quarantine import shadows
 from quarantine.errors import StoreError
 from quarantine.release import NotSent, Send, SendResult
 from quarantine.retention import Report, housekeep
@@ -59,12 +60,17 @@ class Housekeeper:
             self._thread.join(patience)
 
     def once(self) -> Report:
-        """Do one pass, and tell the log what it did. Never raises."""
+        """Do one pass, and tell the log what it did. Never raises.
+
+        Scores of a candidate go with it, also of one that shadows no more.
+        """
         settings = self._settings()
         report = Report()
         try:
             with Store.open(settings.quarantine, clock=self._clock) as store:
-                report = housekeep(store, self._clock(), self._unless_stopped(sender(settings)))
+                now, model = self._clock(), settings.model
+                report = housekeep(store, now, self._unless_stopped(sender(settings)))
+                shadows.expire(store, now - model.shadow_keep, model.shadow_most)
         except StoreError as error:
             self._note("error", "housekeeping-failed", error=str(error))
         except Exception as error:  # noqa: BLE001 - a fault in one pass must not be the last pass

@@ -43,8 +43,6 @@ FLUSH = 2.0
 """Seconds between two writes."""
 WAIT = 0.5
 """Seconds after which it looks whether it is to go."""
-TIDY = 600.0
-"""Seconds between two looks for what is too old."""
 MOST_WAITING = 5_000
 """Rows that wait for a database that cannot be written; then the oldest are lost."""
 LOWEST = 19
@@ -54,16 +52,19 @@ class Shadow:
     """One candidate. `tell` hears what the supervisor should know."""
 
     def __init__(self, settings: Settings, scorer: Scorer, tell: Callable[..., None], *,
-                 clock: Callable[[], datetime] = utc_now) -> None:  # fmt: skip
+                 clock: Callable[[], datetime] = utc_now,
+                 ticks: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self._settings = settings
         self._scorer = scorer
         self._tell = tell
         self._clock = clock
+        self._ticks = ticks
         self._policy = cache(self._policy_of)
         self._rows: list[Shadowed] = []
         self._counts: Counter[str] = Counter()
         self._store: Store | None = None
-        self._written = self._tidied = time.monotonic()
+        self._written = ticks()
+        self._trouble = ""
 
     def take(self, data: bytes) -> None:
         """Score one message. Whatever goes wrong with it is counted, and the next one comes."""
@@ -96,30 +97,30 @@ class Shadow:
 
     def turn(self, *, last: bool = False) -> None:
         """Write and report if it is time."""
-        now = time.monotonic()
-        if not (last or now - self._written >= FLUSH or len(self._rows) >= BATCH):
+        now = self._ticks()
+        full = len(self._rows) >= BATCH and not self._trouble  # where it cannot be written, every message would try
+        if not (last or full or now - self._written >= FLUSH):
             return
         self._written = now
         if self._counts:
             self._tell("counts", counts=dict(self._counts))
             self._counts.clear()
         try:
-            self._write(now)
+            self._write()
+            self._trouble = ""
         except StoreError as error:
             self._counts["unwritten"] += 1
-            self._tell("trouble", error=str(error))
+            if str(error) != self._trouble:  # once, not every two seconds
+                self._tell("trouble", error=str(error))
+            self._trouble = str(error)
             self.close()
 
-    def _write(self, now: float) -> None:
+    def _write(self) -> None:
         if self._store is None:
             self._store = Store.open(self._settings.quarantine, clock=self._clock)
         if self._rows:
             shadows.add(self._store, self._rows)
             self._rows.clear()
-        if now - self._tidied >= TIDY:
-            self._tidied = now
-            settings = self._settings.model
-            shadows.expire(self._store, self._clock() - settings.shadow_keep, settings.shadow_most)
 
     def close(self) -> None:
         """Close the database."""

@@ -52,19 +52,24 @@ class ShadowKeeper:
         self.state: dict[str, str] = {}
 
     def serve(self, settings: Settings, serving: str) -> None:
-        """Shadow the bundle that serves with the one that the settings name, or with none."""
+        """Shadow the bundle that serves with the one that the settings name, or with none.
+
+        One that runs with these settings goes on; one that was refused is tried again.
+        """
         wanted = self._resolved(settings, serving)
-        if wanted == self._wanted:
+        if wanted is not None and wanted == self._wanted and self._task is not None and not self._task.done():
             return
         self._wanted = wanted
         self._cancel()
         if wanted is not None:
+            self.state = {"candidate": settings.model.shadow, "state": "starting"}
             self._task = asyncio.ensure_future(self._keep(*wanted))
 
     def _resolved(self, settings: Settings, serving: str) -> tuple[Path, Settings] | None:
+        """Return what to run; None, with `state` saying why, for nothing."""
         name = settings.model.shadow
-        self.state = {}
         if not name:
+            self.state = {}
             return None
         try:
             folder = candidate(settings.model)
@@ -74,7 +79,6 @@ class ShadowKeeper:
         if folder.resolve() == Path(serving).resolve():
             self._refused(f"{name} is the model that serves: there is nothing to compare", level="info")
             return None
-        self.state = {"candidate": name, "state": "starting"}
         return folder, settings
 
     def _refused(self, why: str, *, level: str = "error") -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import smtplib
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from serving import GATEPOST, MAIL, MODEL, Load, Serving, copy_of_model, serving, until
 
-from model.bundle import MANIFEST
+from model.bundle import DEFAULT, MANIFEST
 
 pytestmark = pytest.mark.skipif(bool(MODEL), reason="[model] is written for that one")
 
@@ -49,6 +50,10 @@ def test_a_candidate_sees_all_and_does_nothing(tmp_path):
         until(lambda: it.health()["shadow"].get("state") == "ready", "the candidate is not ready")
         assert it.health()["shadow"]["candidate"] == "next-1"
         assert os.getpriority(os.PRIO_PROCESS, process(it)) == 19
+
+        before = process(it)
+        it.reload()
+        assert (process(it), it.health()["shadow"]["state"]) == (before, "ready"), "nothing has changed for it"
 
         with smtplib.SMTP("127.0.0.1", it.port, timeout=30) as client:
             for _ in range(10):
@@ -90,4 +95,8 @@ def test_a_candidate_that_cannot_serve_is_refused_and_mail_flows(tmp_path, wrong
         assert said[wrong] in it.events("shadow-refused")[0]["error"]
         it.send()
         assert it.sink.count == 1
+        if wrong == "damaged":
+            shutil.copy(DEFAULT / "model.onnx", bundle / "model.onnx")
+            it.reload()
+            until(lambda: it.health()["shadow"].get("state") == "ready", "mended, and not tried again")
         assert it.stop() == 0

@@ -1,6 +1,7 @@
 """The supervisor's housekeeping thread: it does what is due, says so, and is never in the way of a stop."""
 
 import time
+from datetime import timedelta
 
 import pytest
 from kept_mail import RAW, Clock, keep, mail, new_store, store_settings
@@ -8,10 +9,13 @@ from release_sink import release_sink
 
 from milter.housekeeping import Housekeeper
 from milter.settings import Settings
+from model.mail import Direction
 from model.verdict import Route
+from quarantine import shadows
 from quarantine.item import State
 from quarantine.retention import Report
 from quarantine.search import get
+from quarantine.shadows import Shadowed
 
 
 class Log(list):
@@ -49,6 +53,17 @@ def test_a_release_port_that_is_down_is_a_warning_and_the_mail_stays_held(tmp_pa
 
         assert get(store, item).item.state is State.HELD
     assert log == [("warning", "housekeeping", {"failed": 1})]
+
+
+def test_scores_of_a_candidate_go_in_time_though_it_shadows_no_more(tmp_path):
+    clock, log = Clock(), Log()
+    with new_store(tmp_path, clock) as store:
+        shadows.add(store, [Shadowed(clock.now - timedelta(days=day), "next-1", "one", Direction.INBOUND, "in",
+                                     Route.DELIVER, Route.HOLD, 0.1, 0.9) for day in (29, 31)])  # fmt: skip
+
+        keeper(tmp_path, log, clock).once()
+
+        assert [row.at for row in shadows.changed(store, "next-1", limit=9)] == [clock.now - timedelta(days=29)]
 
 
 def test_nothing_due_is_nothing_said(tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,7 +15,7 @@ from gatepost.cli import main
 from milter.aftermath import Settled
 from milter.settings import Settings
 from milter.settle import Plan
-from milter.shadow import Shadow
+from milter.shadow import BATCH, FLUSH, Shadow
 from milter.shadow_feed import Feed, pack, unpack
 from milter.shadow_keeper import pair
 from model.bundle import DEFAULT, Bundle
@@ -132,12 +134,13 @@ class TestDeciding:
             assert _shadow(Candidate()).shadowed(one, score(0.99)).shadow_route is D
 
 
-def _shadow(candidate: Candidate, settings: Settings = SETTINGS, told: list | None = None) -> Shadow:
+def _shadow(candidate: Candidate, settings: Settings = SETTINGS, told: list | None = None,
+            ticks: Callable[[], float] = time.monotonic) -> Shadow:  # fmt: skip
     def tell(kind: str, **data: object) -> None:
         if told is not None:
             told.append((kind, data))
 
-    return Shadow(settings, candidate, tell, clock=Clock())
+    return Shadow(settings, candidate, tell, clock=Clock(), ticks=ticks)
 
 
 class TestWriting:
@@ -171,6 +174,29 @@ class TestWriting:
             it.turn(last=True)
             it.close()
             assert len(shadows.agreements(store)) == 1
+
+    def test_while_it_cannot_be_written_the_log_is_told_once_and_messages_do_not_wait_for_it(self, tmp_path):
+        with new_store(tmp_path) as store:
+            hidden = store.settings.key_file.rename(tmp_path / "elsewhere")
+            told: list = []
+            ticks = [0.0]
+            it = _shadow(Candidate(), SETTINGS.model_copy(update={"quarantine": store.settings}), told,
+                         lambda: ticks[0])  # fmt: skip
+            data = pack(settled((D, "clean")), "")
+            for _ in range(2 * BATCH):
+                it.take(data)
+                it.turn()
+            ticks[0] += FLUSH
+            it.turn()
+            assert [kind for kind, _ in told].count("trouble") == 1
+            assert sum(counts["counts"].get("unwritten", 0) for kind, counts in told if kind == "counts") == 1
+
+            hidden.rename(store.settings.key_file)
+            ticks[0] += FLUSH
+            it.turn()
+            it.close()
+            [found] = shadows.agreements(store)
+        assert sum(found.moves.values()) == 2 * BATCH
 
     def test_old_rows_go_and_so_do_the_oldest_above_the_limit(self, tmp_path):
         clock = Clock()

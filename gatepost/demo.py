@@ -1,11 +1,12 @@
 """The life of a message on loopback: a gateway with the embedded store, mail both ways, one release."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from gatepost.demo_gateway import DemoGateway, header
+from gatepost.demo_gateway import DemoGateway, Sent, header, item_of
 from gatepost.demo_mail import DOMAIN, DemoMail, inbound, outbound
 from gatepost.terminal import Column, columns, table
 from model.mail import Direction
@@ -79,21 +80,21 @@ class Demo(DemoGateway):
     def send_all(self) -> list[Outcome]:
         """Send the bundled mail over SMTP and return what became of it."""
         sent = [self.send(mail) for mail in (*inbound(), *outbound())]
-        kept = iter(sorted(self._kept(), key=lambda item: str(item["kept_at"])))
-        return [_outcome(one.mail, one.delivered, kept) for one in sent]
+        kept = {str(item["message"]): item for item in self._kept()}
+        return [_outcome(one, kept) for one in sent]
 
-    def _kept(self) -> list[dict[str, object]]:
+    def _kept(self) -> list[dict[str, Any]]:
         lines = self.command("quarantine", "list", "--all", "--limit", "0", "--json")
         return [json.loads(line) for line in lines.splitlines()]
 
 
-def _outcome(mail: DemoMail, raw: bytes | None, kept: Iterator[dict[str, object]]) -> Outcome:
-    if raw is not None:
-        score = header(raw, "X-Gatepost-Score")
-        return Outcome(mail, "deliver", f"p_bad {score}" if score else "nothing found")
-    item = next(kept)
-    why = item["reasons"][0]  # type: ignore[index]
-    return Outcome(mail, str(item["route"]), why["detail"] or why["code"], str(item["id"]))
+def _outcome(one: Sent, kept: Mapping[str, Mapping[str, Any]]) -> Outcome:
+    if one.delivered is not None:
+        score = header(one.delivered, "X-Gatepost-Score")
+        return Outcome(one.mail, "deliver", f"p_bad {score}" if score else "nothing found")
+    item = item_of(one, kept)
+    why = item["reasons"][0]
+    return Outcome(one.mail, str(item["route"]), why["detail"] or why["code"], str(item["id"]))
 
 
 def outcome_table(outcomes: list[Outcome]) -> list[str]:

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gatepost.demo_mail import DemoMail
 from gatepost.demo_sink import MaildirSink
@@ -32,6 +33,14 @@ class Sent:
     mail: DemoMail
     queued: str
     delivered: bytes | None
+
+
+def item_of(sent: Sent, kept: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the quarantine's item of a message that did not arrive; `kept` has them by message. Raises DemoError."""
+    item = kept.get(sent.queued)
+    if item is None:
+        raise DemoError(f"{sent.mail.subject!r} was kept as {sent.queued!r}, and the quarantine has no such message")
+    return item
 
 
 @dataclass(frozen=True, slots=True)

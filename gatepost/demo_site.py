@@ -16,7 +16,7 @@ from typing import Any
 
 from gatepost.config import load
 from gatepost.demo_changes import Fate
-from gatepost.demo_gateway import DemoError, DemoGateway, Ran, Sent, header
+from gatepost.demo_gateway import DemoError, DemoGateway, Ran, Sent, header, item_of
 from gatepost.demo_mail import DOMAIN, SEED, DemoMail
 from gatepost.gateways import ask
 from model.labels import Label
@@ -220,7 +220,5 @@ def _fate(one: Sent, kept: dict[str, dict[str, Any]]) -> Fate:
         score = header(one.delivered, "X-Gatepost-Score")
         return Fate(one.mail.subject, one.mail.what, bad, "deliver", float(score) if score else None,
                     header(one.delivered, "X-Gatepost-Model") or "")  # fmt: skip
-    item = kept.get(one.queued)
-    if item is None:
-        raise DemoError(f"{one.mail.subject!r} was kept as {one.queued!r}, and the quarantine has no such message")
+    item = item_of(one, kept)
     return Fate(one.mail.subject, one.mail.what, bad, str(item["route"]), item["p_bad"], str(item["model"]))

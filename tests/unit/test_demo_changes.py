@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from gatepost.commands import demo_learning
+from gatepost.demo import _outcome
 from gatepost.demo_changes import (
     Fate,
     Totals,
@@ -17,11 +18,13 @@ from gatepost.demo_changes import (
     totals_table,
     weeks_table,
 )
-from gatepost.demo_gateway import DemoError, Ran, header
+from gatepost.demo_gateway import DemoError, Ran, Sent, header
+from gatepost.demo_mail import DemoMail
 from gatepost.demo_site import LETTERS, RELAXED, answer, post
 from gatepost.extras import LEARN
 from gatepost.terminal import width
 from model.labels import Label
+from model.mail import Direction
 from training.evaluation.trained import TrainedOn
 from training.gate.settings import GateSettings
 from training.written import WrittenError
@@ -142,6 +145,17 @@ def test_mail_that_cannot_be_read_is_named(tmp_path, text, said):
     with pytest.raises(WrittenError, match=said) as error:
         post(place)
     assert str(place) in str(error.value)
+
+
+def test_what_became_of_a_message_is_found_by_its_id():
+    """The order of times in the quarantine says nothing: clocks are set back."""
+    mails = [DemoMail(Direction.INBOUND, "a@x.example", "b@y.example", name, "spam", b"") for name in "ab"]
+    kept = {name: {"message": name, "route": "hold", "id": f"i{name}", "reasons": [{"code": name, "detail": ""}]}
+            for name in "ba"}  # fmt: skip
+
+    assert [_outcome(Sent(mail, mail.subject, None), kept).item for mail in mails] == ["ia", "ib"]
+    with pytest.raises(DemoError, match="the quarantine has no such message"):
+        _outcome(Sent(mails[0], "c", None), kept)
 
 
 def test_a_refusal_is_an_answer_and_silence_is_not():

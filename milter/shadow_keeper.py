@@ -108,6 +108,8 @@ class ShadowKeeper:
             return f"cannot be started: {error.strerror}"
         try:
             return await self._attend(process, folder, settings)
+        except (AttributeError, KeyError, TypeError, ValueError):  # a library of the candidate's may print anything
+            return "talked nonsense"
         finally:
             if process.returncode is None:
                 await _end(process)

@@ -1,7 +1,9 @@
 """Shadow mode: what crosses the line, what a candidate would do with it, and what is written of that."""
 
+import asyncio
 import json
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +14,9 @@ from click.testing import CliRunner
 from kept_mail import Clock, keep, mail, new_store, screening, write_config
 
 from gatepost.cli import main
+from milter import shadow_keeper
 from milter.aftermath import Settled
+from milter.metrics import Totals
 from milter.settings import Settings
 from milter.settle import Plan
 from milter.shadow import BATCH, FLUSH, Shadow
@@ -211,6 +215,31 @@ class TestWriting:
 
 def row(at, old: Route = D, new: Route = D, message: str = "", candidate: str = "next-1") -> Shadowed:
     return Shadowed(at, candidate, "2026.1", Direction.INBOUND, "in", old, new, 0.1, 0.93, message)
+
+
+def test_a_candidate_that_prints_what_nobody_understands_is_started_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(shadow_keeper, "PROCESS", (sys.executable, "-c", "print(5)"))
+    monkeypatch.setattr(shadow_keeper, "FIRST_WAIT", 0.0)
+    died: list[str] = []
+    twice = asyncio.Event()
+
+    def note(level: str, name: str, /, **values: object) -> None:
+        died.append(str(values.get("how")))
+        if len(died) == 2:
+            twice.set()
+
+    async def keep_it() -> None:
+        keeper = shadow_keeper.ShadowKeeper(note, Totals())
+        model = SETTINGS.model.model_copy(update={"shadow": f"{tmp_path}/"})
+        keeper.serve(SETTINGS.model_copy(update={"model": model}), "another")
+        try:
+            async with asyncio.timeout(60):
+                await twice.wait()
+        finally:
+            await keeper.stop()
+
+    asyncio.run(keep_it())
+    assert died[:2] == ["talked nonsense"] * 2
 
 
 class TestCommand:

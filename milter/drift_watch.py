@@ -1,7 +1,7 @@
 """The lookout's eye on drift: once a day it compares, and tells what began or ended, once."""
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from milter.drift import band
@@ -12,6 +12,9 @@ from milter.watch_settings import DriftSettings
 from quarantine import alarms, tallies
 from quarantine.store import Store
 from quarantine.tallies import Epoch
+
+GONE = timedelta(days=30)
+"""A gateway that has counted nothing for so long is no more; others on its database end its alarms."""
 
 
 class DriftWatch:
@@ -47,6 +50,7 @@ class DriftWatch:
                 self._note("warning", "drift", direction=way, of=name, model=epoch.model, psi=round(one.psi, 3),
                            grew=band(name, one.value), before=round(one.share_before, 4),
                            now=round(one.share_now, 4), look="gatepost model drift")  # fmt: skip
+        alarms.abandon(store, now - GONE, now, but=epoch.gateway)
         self._show(store, epoch.gateway)
         tallies.expire(store, now - settings.keep)
         self._done = now.date(), epoch.id

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import insert, select, update
 
 from model.mail import Direction
-from quarantine.schema import alarms, epochs
+from quarantine.schema import alarms, epochs, tallies
 from quarantine.store import Store
 
 
@@ -39,6 +39,15 @@ def begin(store: Store, epoch: int, direction: Direction, name: str, psi: float,
     row = {"epoch": epoch, "direction": direction, "name": name, "at": at, "psi": psi}
     with store.writing() as connection:
         connection.execute(insert(alarms), row)
+
+
+def abandon(store: Store, before: datetime, at: datetime, *, but: str) -> None:
+    """End the alarms of gateways, `but` one, that have counted nothing since `before`. Raises StoreError."""
+    alive = select(epochs.c.gateway).join(tallies, tallies.c.epoch == epochs.c.id).where(tallies.c.at >= before)
+    gone = select(epochs.c.id).where(epochs.c.gateway != but, epochs.c.gateway.not_in(alive))
+    change = update(alarms).where(alarms.c.over_at.is_(None), alarms.c.epoch.in_(gone))
+    with store.writing() as connection:
+        connection.execute(change.values(over_at=at))
 
 
 def end(store: Store, alarm: Alarm, at: datetime) -> None:

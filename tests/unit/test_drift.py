@@ -240,6 +240,17 @@ class TestAlarms:
         assert [alarm.gateway for alarm in alarms.lasting(site.store)] == [HERE]
         assert site.report().waits == "", "the other's epoch has hidden the reference"
 
+    def test_the_alarm_of_a_gateway_that_is_no_more_ends(self, site):
+        site.days(6, bad=20)
+        site.days(4, bad=150)
+        other = DriftWatch(lambda: site.settings, site._note, Totals())
+        epoch = tallies.begin(site.store, "mx2-bbbbbbbb", "one", "policy", site.clock.now)
+
+        other.turn(site.store, epoch, site.clock.forward(days=25))
+        assert len(alarms.lasting(site.store)) == 1
+        other.turn(site.store, epoch, site.clock.forward(days=10))
+        assert alarms.lasting(site.store) == []
+
     def test_old_counts_are_forgotten(self, site):
         site.settings = DriftSettings(days=3, least=100, keep="30d")
         site.days(6, bad=20)

@@ -1,9 +1,8 @@
 """Words as hashed features: word pieces, pairs of neighbouring pieces, and letters of scripts without spaces.
 
 An encoder of 22 million weights forgets the words for the theme; a linear layer over the words themselves does not
-(hashing of features: Weinberger et al. 2009). What it reads are the very windows that the encoder reads, so that a
-book pasted below a bad letter weighs no more here than there. Chinese, Japanese and Korean, whose letters an English
-vocabulary lacks, come in as single characters and pairs.
+(hashing of features: Weinberger et al. 2009). It reads far more of a text than the encoder can (`model.encode`).
+Chinese, Japanese and Korean, whose letters an English vocabulary lacks, come in as single characters and pairs.
 """
 
 from collections.abc import Sequence
@@ -30,28 +29,26 @@ _LETTERS = np.uint64(1 << 50)
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Hashed words of a message: `buckets` int64[k], each once and ascending; `values` float32[k] of length 1.
-
-    A value is 1 + ln(count) before scaling: the tenth mention of a word says little more than the second.
-    """
+    """Hashed words of a message: `buckets` int64[k], each once and ascending; `values` float32[k] of length 1."""
 
     buckets: Buckets
     values: Values
 
 
-def words(windows: Sequence[Ids], text: str, bits: int, unknown: int) -> Words:
+def words(passages: Sequence[Ids], text: str, bits: int, unknown: int, *, counted: bool = False) -> Words:
     """Hash the words of a message into 2^`bits` buckets.
 
-    `windows`: token ids as `model.encode` cuts them, with a special token at either end; `text`: what they were cut
-    from; `unknown`: the id of pieces that the vocabulary lacks, which say nothing.
+    `passages`: token ids, in which neighbours make pairs; `text`: what they were cut from; `unknown`: the id of
+    pieces that the vocabulary lacks, which say nothing. A value is 1 before scaling, however often a word is said;
+    if `counted`, 1 + ln(count).
     """
-    found = [part for ids in windows for part in _pieces(ids[1:-1], unknown)]
+    found = [part for ids in passages for part in _pieces(ids, unknown)]
     if not text.isascii():
         found.extend(_letters(text))
     codes = np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
     hashed = (codes * _SPREAD) >> np.uint64(64 - bits)
     buckets, counts = np.unique(hashed.astype(np.int64), return_counts=True)
-    values = 1.0 + np.log(counts)
+    values = 1.0 + np.log(counts) if counted else np.ones(len(buckets))
     length = float(np.sqrt(values @ values)) or 1.0
     return Words(buckets, (values / length).astype(np.float32))
 

@@ -1,6 +1,6 @@
 """Reading a message's text with the encoder: documents in, what the head weighs out."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from model.encode import Encoder, Ids, Shape, Windows
-from model.head import LONG, TextInput
+from model.encode import Encoder, Ids, Shape
+from model.head import TextInput
 from model.lexical import Words, words
 from model.normalise import Document
 
@@ -54,18 +54,19 @@ class TextReader:
         vectors = np.stack([self.run(EMBEDDING, ids) for ids in windows.ids])
         # a mean and not the worst: in long honest mail some window always looks bad
         mean = np.asarray(vectors.mean(axis=0), dtype=np.float32)
-        said = _words(self.encoder, windows, document, bits)
-        if windows.slices <= LONG:
-            return TextInput(mean, said, len(windows.ids), windows.slices)
-        first = replace(windows, ids=windows.ids[:1])
-        opening = TextInput(vectors[0], _words(self.encoder, first, document, bits), 1)
-        return TextInput(mean, said, len(windows.ids), windows.slices, opening)
+        said = _words(self.encoder, windows.passages, document, bits)
+        long = self.encoder.shape.long
+        if windows.slices <= long:
+            return TextInput(mean, said, len(windows.ids))
+        opening = TextInput(vectors[0], _words(self.encoder, windows.opening, document, bits), 1)
+        return TextInput(mean, said, len(windows.ids), opening, long / windows.slices)
 
 
 def document_words(encoder: Encoder, document: Document, bits: int) -> Words:
-    """Return a document's words hashed to `bits` bits, as serving would: those of its windows."""
-    return _words(encoder, encoder.encode(document), document, bits)
+    """Return a document's words hashed to `bits` bits, as serving would."""
+    return _words(encoder, encoder.encode(document).passages, document, bits)
 
 
-def _words(encoder: Encoder, windows: Windows, document: Document, bits: int) -> Words:
-    return words(windows.ids, f"{document.subject}\n{document.body}", bits, encoder.unknown)
+def _words(encoder: Encoder, passages: Sequence[Ids], document: Document, bits: int) -> Words:
+    return words(passages, f"{document.subject}\n{document.body}", bits, encoder.unknown,
+                 counted=not encoder.shape.word_tokens)

@@ -21,7 +21,8 @@ from training.settings import FinetuneSettings
 
 def shape(settings: FinetuneSettings, *, training: bool = False) -> Shape:
     """How documents are cut: fewer windows to train on than to serve."""
-    return Shape(max_tokens=settings.max_tokens, windows=settings.train_windows if training else settings.windows)
+    return Shape(max_tokens=settings.max_tokens, windows=settings.train_windows if training else settings.windows,
+                 word_tokens=settings.word_tokens, long=settings.long)  # fmt: skip
 
 
 def fit_window_weights(examples: Sequence[Example], settings: FinetuneSettings) -> NDArray[np.float16]:

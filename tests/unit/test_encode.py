@@ -59,10 +59,42 @@ def test_fact_tokens_are_read_only_where_the_shape_says_so():
     assert len(encoder(fact_tokens=True).encode(with_facts).ids[0]) == len(encoder().encode(with_facts).ids[0]) + 1
 
 
+def test_words_are_weighed_of_head_and_tail_of_the_body_with_fact_tokens_and_without_link_hosts():
+    read = encoder(word_tokens=60)
+    long = Document("hello", ("reply",), "first " * 100 + "deep " * 100 + "last " * 100, ("sudden.example",))
+
+    body, facts = read.encode(long).passages
+
+    assert [int((body == read.tokens(word)[0]).sum()) for word in ("hello", "first", "deep", "last", "sudden")] == [
+        1, 50, 0, 10, 0]  # fmt: skip
+    assert list(facts) == list(read.tokens("reply"))
+
+
+def test_the_opening_is_what_the_first_slice_holds():
+    read = encoder(word_tokens=2_000, max_tokens=64)
+    windows = read.encode(document("first " * 70 + "later " * 70))
+
+    assert read.tokens("later")[0] in windows.passages[0]
+    assert read.tokens("later")[0] not in windows.opening[0]
+
+
+def test_older_bundles_weigh_the_words_of_their_windows():
+    windows = encoder(max_tokens=64, windows=2).encode(document("word " * 500, hosts=("sudden.example",)))
+
+    assert [list(p) for p in windows.passages] == [list(w[1:-1]) for w in windows.ids]
+    assert len(windows.opening) == 1
+
+
 def test_unknown_share_counts_word_pieces_outside_the_vocabulary():
     assert encoder().unknown_share("hello world") == 0.0
     assert encoder().unknown_share("\U0001f9ff") == 1.0
     assert encoder().unknown_share("") == 0.0
+
+
+@pytest.mark.parametrize("shape", [{"word_tokens": -1}, {"long": 0}])
+def test_a_negative_number_of_words_cannot_be_asked_for(shape):
+    with pytest.raises(ValueError, match="expected at least"):
+        Shape(**shape)
 
 
 @pytest.mark.parametrize("shape", [{"windows": 0}, {"windows": 9}, {"max_tokens": 32, "subject_tokens": 24}])

@@ -10,7 +10,7 @@ import pytest
 from model.confusables import skeleton
 from model.extract import extract
 from model.labels import Label
-from training.evaluation.attacks import ATTACKS, IMAGE_ONLY, PADDING_WORDS, good_words
+from training.evaluation.attacks import ATTACKS, IMAGE_ONLY, PADDING_WORDS, SOME_WORDS, good_words
 from training.evaluation.mime_edit import rewritten, texts
 from training.written import compose
 from training.written import load as load_written
@@ -103,6 +103,14 @@ def test_padding_grows_the_text_and_keeps_what_was_there(make) -> None:
 
     assert TEXT in " ".join(done.text.split())
     assert len(done.text.split()) >= PADDING_WORDS
+
+
+@pytest.mark.parametrize("make", [plain, both])
+def test_a_letter_of_honest_text_goes_below(make) -> None:
+    done, before = (extract(raw) for raw in (ATTACKS["padding with 250 words"](make(), random.Random(5)), make()))
+
+    assert TEXT in " ".join(done.text.split())
+    assert SOME_WORDS <= len(done.text.split()) - len(before.text.split()) < 2 * SOME_WORDS
 
 
 @pytest.mark.parametrize("make", [plain, both])

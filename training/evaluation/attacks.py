@@ -24,6 +24,7 @@ LETTERS_SHARE = 0.3
 WORDS_SHARE = 0.5
 """Share of longer words that are broken by something unseen."""
 PADDING_WORDS = 10_000
+SOME_WORDS = 250
 HIDDEN_WORDS = 400
 SHORTENERS = ("bit.ly", "tinyurl.com", "t.ly", "rb.gy", "is.gd", "cutt.ly")
 
@@ -80,13 +81,21 @@ def hidden_text(raw: bytes, draw: random.Random) -> bytes | None:
 
 def padding(raw: bytes, draw: random.Random) -> bytes | None:
     """Add honest text that a reader sees, below what matters, to ten thousand words."""
+    return _padded(raw, lambda text: good_words(draw, max(0, PADDING_WORDS - len(text.split()))))
 
+
+def some_padding(raw: bytes, draw: random.Random) -> bytes | None:
+    """Add as much honest text as a short letter has: too little to make a long text of it."""
+    words = good_words(draw, SOME_WORDS)
+    return _padded(raw, lambda _: words)
+
+
+def _padded(raw: bytes, more: Callable[[str], str]) -> bytes | None:
     def plain(text: str) -> str:
-        return text.rstrip() + "\r\n" * 30 + good_words(draw, max(0, PADDING_WORDS - len(text.split()))) + "\r\n"
+        return text.rstrip() + "\r\n" * 30 + more(text) + "\r\n"
 
     def rich(text: str) -> str:
-        more = good_words(draw, max(0, PADDING_WORDS - len(text.split())))
-        return _at_end(text, "<br>" * 30 + f"<p>{entities.escape(more)}</p>")
+        return _at_end(text, "<br>" * 30 + f"<p>{entities.escape(more(text))}</p>")
 
     return rewritten(raw, plain=plain, html=rich)
 
@@ -155,6 +164,7 @@ ATTACKS: Mapping[str, Attack] = MappingProxyType({
     "zero-width characters": zero_width,
     "hidden text": hidden_text,
     "padding to 10,000 words": padding,
+    "padding with 250 words": some_padding,
     "HTML salting": html_salting,
     "link shorteners": link_shorteners,
     IMAGE_ONLY: image_only,

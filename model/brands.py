@@ -12,6 +12,7 @@ _WORD = re.compile(r"[^\W_]+(?:[$@!|'\u2019][^\W_]+)*")
 _MAX_WORDS = 12
 _LONGEST = 4  # words in the longest name that is looked for
 _PREFIX = 3
+_SHORT = 4  # letters in a name that other words may hold by chance
 _BANK_LABEL = 8  # shorter ones ("mybank") are words
 _BANK = re.compile(r"bank|banc|banque|sparkasse|caixa|kasse")
 
@@ -76,11 +77,14 @@ class Brands:
     def _glued(self, word: str) -> Brand | None:
         """Find a name glued to one of the words that are put beside it: paypalsecurity, dhlexpress."""
         for length in self._lengths:
-            if length < len(word):
-                brand = self._by_skeleton.get(word[:length])
-                if brand and word[length:] in self._beside:
-                    return brand
-                brand = self._by_skeleton.get(word[-length:])
-                if brand and word[:-length] in self._beside:
-                    return brand
+            # a short name and a country's two letters make up other words: Nidhi is nl and dhl, if i looks like l
+            shortest = _PREFIX if length <= _SHORT else 1
+            if len(word) - length < shortest:
+                continue
+            brand = self._by_skeleton.get(word[:length])
+            if brand and word[length:] in self._beside:
+                return brand
+            brand = self._by_skeleton.get(word[-length:])
+            if brand and word[:-length] in self._beside:
+                return brand
         return None

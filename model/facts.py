@@ -60,14 +60,14 @@ class Facts:
     dkim_aligned: bool | None = None
     # The display name and the sender's domain have a word in common. None: no author, no display name or only
     # common words in it, a person's name that the local part bears out (first.last), a shared or mail service's
-    # host.
+    # host; instead of false, old mail.
     name_matches_domain: bool | None = None
     # The label of the sender's domain stands in the visible text, outside links and addresses. None: no author,
     # no text, a shared or mail service's host, a label under three letters, the operator's own domain, a report;
-    # instead of false, where no link asks to be followed or the text is in other letters than the label.
+    # instead of false, old mail, where no link asks to be followed, or the text is in other letters than the label.
     label_in_text: bool | None = None
     # A telling word of the display name stands in the visible text. None: no author, no display name with such a
-    # word, no text, a report; instead of false, where no link asks to be followed or the letters differ.
+    # word, no text, a report; instead of false, old mail, where no link asks to be followed, or the letters differ.
     name_in_text: bool | None = None
     # The host most linked to is the sender's own, or named like it, and known. None: no author, no link that
     # counts, old mail, a report, or it is the sender's own unknown one, which a thief has too.
@@ -147,9 +147,14 @@ MUTE: frozenset[str] = frozenset({"dkim_aligned"})
 """Facts that never count in a fusion: a bare `d=` is a claim, and thieves make it more often than honest senders."""
 
 
-def facts(extracted: Extracted, envelope: Envelope, site: Site, lists: DomainLists) -> Facts:
-    """Return what can be said of a message. Pure, and never raises on any `Extracted`."""
-    modern = sent_at(extracted) >= LISTS_SINCE
+def facts(
+    extracted: Extracted, envelope: Envelope, site: Site, lists: DomainLists, *, arriving: bool = False
+) -> Facts:
+    """Return what can be said of a message. Pure, and never raises on any `Extracted`.
+
+    A message that is `arriving` is of today, whatever its headers say.
+    """
+    modern = arriving or sent_at(extracted) >= LISTS_SINCE
     author = sender_facts.author(extracted, lists)
     identity = sender_facts.identity(extracted, envelope, author, site.trusted_authserv_ids, lists)
     name = name_facts.name(extracted, author, lists, site.own_domains, modern=modern)
@@ -160,15 +165,19 @@ def facts(extracted: Extracted, envelope: Envelope, site: Site, lists: DomainLis
     found["callback_number"] = call and not (found["is_reply"] or found["sender_known"])
     if not modern:
         found.update(dict.fromkeys(_BY_LISTS))
-        found["dkim_aligned"] = found["dkim_aligned"] or None
+        found.update({name: found[name] or None for name in _HABITS})
     if is_report(extracted, envelope):
         found.update(dict.fromkeys(FOREIGN_CONTENT))
     return Facts(**found)
 
 
-# What depends on lists of today, and on habits (signing) that old mail could not have.
+# What depends on lists of today.
 _BY_LISTS = ("sender_known", "main_link_matches", "cheap_tld", "foreign_brand", "unknown_links", "unknown_images",
              "foreign_signer", "brand_in_subject", "shared_host_link", "free_mail_sender")  # fmt: skip
+
+# Habits of today: old mail may have them, and says nothing by lacking them. Where absence counted, text and facts,
+# trained on nothing of SpamAssassin's mail of 2002, caught 48 % of it at 2 % kept, and 83 % where it does not.
+_HABITS = ("dkim_aligned", "name_matches_domain", "label_in_text", "name_in_text")
 
 
 def sent_at(extracted: Extracted) -> datetime:

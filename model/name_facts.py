@@ -118,7 +118,9 @@ def _person(display: str, local: str) -> bool:
 
 
 def _foreign_brand(display: str, extracted: Extracted, who: Author, lists: DomainLists) -> bool:
-    for text in (display, who.domain.rpartition(".")[0]):
+    # whoever writes from free mail did not choose its name: nobody at o2.pl pretends to be O2
+    chosen = (display,) if lists.free_mail(who.domain) else (display, who.domain.rpartition(".")[0])
+    for text in chosen:
         brand = lists.brands.named(text)
         if brand and who.organisation not in brand.domains and not _may_say(brand.name, display, who, lists):
             return not _by_mail_service(brand, extracted, who, lists)

@@ -79,7 +79,7 @@ class Screener:
         if mail.direction is Direction.OUTBOUND:
             run.findings = find_leaks(run.extracted)
             run.lap("leaks")
-        run.facts = facts(run.extracted, mail.envelope, self._site, self._lists)
+        run.facts = facts(run.extracted, mail.envelope, self._site, self._lists, arriving=True)
         run.document = normalise(run.extracted, run.facts, self._lists)
         run.lap("normalise")
         if self._scorer is None:

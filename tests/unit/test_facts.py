@@ -115,6 +115,8 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (None, letter("Schmidt, Anna <a.schmidt@stranger.example>")),
         (None, letter("Anna Schmidt <aschmidt@nordhafen.example>")),
         (False, letter("bleeding gums <bleeding.gums@stranger.shop>", text="")),
+        (None, letter("Suedwind <x@nordhafen.example>", old=True)),
+        (True, letter(old=True)),
         (None, letter("Suedwind <x@gmail.com>")),
         (None, letter("Suedwind <x@bounce.sendgrid.net>")),
         (None, letter("Support Team <x@nordhafen.example>")),
@@ -125,6 +127,7 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (False, letter(text="Good day https://nordhafen.example/x news@nordhafen.example www.nordhafen.example",
                        links=ASKS)),
         (False, letter(text="Good day", links=ASKS)),
+        (None, letter(text="Good day", links=ASKS, old=True)),
         (None, letter(text="Good day")),
         (None, letter(text="Good day", links=(link("evil.example", hidden=True), link("x.example", kind="image")))),
         (None, letter(text="您好，请点击这里查看您的账单", links=ASKS)),
@@ -138,6 +141,7 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (True, letter("Suedwind Reisen <x@nordhafen.example>", text="Ihr Südwind-Team, Suedwind")),
         (True, letter("Suedwind Reisen Daily <x@nordhafen.example>", text="Suedwind!")),
         (False, letter("Suedwind Reisen <x@nordhafen.example>", text="Good day", links=ASKS)),
+        (None, letter("Suedwind Reisen <x@nordhafen.example>", text="Good day", links=ASKS, old=True)),
         (None, letter("Suedwind Reisen <x@nordhafen.example>", text="Good day")),
         (None, letter("Suedwind Reisen <x@nordhafen.example>", text="您好，请点击这里查看您的账单", links=ASKS)),
         (None, letter(" <x@nordhafen.example>")),
@@ -189,6 +193,11 @@ CASES: dict[str, list[tuple[bool | None, Extracted]]] = {
         (False, letter("PayPal <x@paypal.example>")),
         (False, letter("PayPal at Nordhafen <x@nordhafen.example>")),
         (False, letter()),
+        (False, letter("Jan Kowalski <jan@o2.pl>")),
+        (True, letter("O2 <jan@o2.pl>")),
+        (True, letter("Jan <jan@paypal-help.onmicrosoft.com>")),
+        (False, letter("Nidhi Panda <nidhi@stranger.example>")),
+        (True, letter("dhlexpress <x@stranger.example>")),
         (True, letter("PayPal <service@paypal>")),
         (True, letter(from_=(Address("PayPal", "a@paypal.com"), Address("", "b@stranger.example")))),
         (None, letter("Nordhafen <news@nordhafen>")),
@@ -538,3 +547,12 @@ def test_a_message_is_as_old_as_its_arrival_and_never_older_by_its_own_word(
 
     assert sent_at(extracted).year == year
     assert sent_at(extracted) <= datetime.max.replace(tzinfo=UTC)
+
+
+def test_what_arrives_now_is_of_today_though_it_came_with_a_forged_received(lists: DomainLists) -> None:
+    """Whoever is the first hop sees no Received of its own, and must not believe the one that a thief wrote."""
+    forged = letter("Nordhafen <x@stranger.shop>", old=True, links=(link("evil.example"),))
+
+    assert facts(forged, NOBODY, SITE, lists).cheap_tld is None
+    assert facts(forged, NOBODY, SITE, lists, arriving=True) == facts(
+        letter("Nordhafen <x@stranger.shop>", links=(link("evil.example"),)), NOBODY, SITE, lists)  # fmt: skip

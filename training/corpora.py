@@ -8,11 +8,12 @@ resolved, fetched or copied into the project.
 import csv
 import shutil
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.labels import Label
+from training import reread
 
 COLUMNS = ("archive", "path", "split", "label", "label_source", "year", "lang", "kind", "html", "group")
 BAD = "bad"
@@ -77,9 +78,15 @@ class Corpora:
     def open(cls, folder: Path, cache: Path) -> "Corpora":
         """Read the index; archives that are not unpacked beside it are unpacked below `cache` once.
 
+        Labels that were found wrong by reading (`training.reread`) are right here.
+
         Raises `CorporaError`.
         """
-        rows = tuple(read_index(folder / "index.csv"))
+        try:
+            known = reread.load()
+        except reread.RereadError as error:
+            raise CorporaError(str(error)) from error
+        rows = tuple(_again(row, known) for row in read_index(folder / "index.csv"))
         if not rows:
             raise CorporaError(f"{folder / 'index.csv'}: no row")
         if all((folder / path).exists() for path in {r.archive: r.path for r in rows}.values()):
@@ -87,6 +94,11 @@ class Corpora:
         for archive in sorted({r.archive for r in rows}):
             _unpack(folder / f"{archive}.tar.xz", cache / "unpacked")
         return cls(rows, cache / "unpacked")
+
+    @property
+    def corrected(self) -> int:
+        """How many labels were corrected by reading."""
+        return sum(row.label_source == reread.SOURCE for row in self.rows)
 
     def raw(self, row: Row) -> bytes:
         """Return the message of a row as bytes; bare bodies are wrapped in the headers they lack."""
@@ -119,8 +131,17 @@ def read_index(path: Path) -> Iterator[Row]:
                 raise CorporaError(f"{path}: column {missing[0]} is missing; expected {', '.join(COLUMNS)}")
             for row in reader:
                 yield _row(row, f"{path}: line {reader.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorporaError(f"{path}: {error}") from error
+    except OSError as error:
+        raise CorporaError(f"{path}: {error.strerror or error}; expected a folder of labelled mail") from error
+    except UnicodeDecodeError as error:
+        raise CorporaError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#04x}") from error
+    except csv.Error as error:
+        raise CorporaError(f"{path}: this is no CSV: {error}") from error
+
+
+def _again(row: Row, known: Mapping[str, reread.Correction]) -> Row:
+    found = known.get(row.path)
+    return replace(row, label=str(found.label), label_source=reread.SOURCE) if found else row
 
 
 def _row(row: dict[str, str], where: str) -> Row:
@@ -156,8 +177,9 @@ def _unpack(archive: Path, into: Path) -> None:
         with tarfile.open(archive, "r:xz") as tar:
             _unpack_files(tar, into)
     except (OSError, tarfile.TarError) as error:
+        told = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise CorporaError(
-            f"{archive}: {error}; expected this archive or its unpacked files beside index.csv"
+            f"{archive}: {told}; expected this archive or its unpacked files beside index.csv"
         ) from error
     done.touch()
 

@@ -91,6 +91,8 @@ def _outside(
     if corpora is None:
         return [], [], []
     opened = Corpora.open(corpora, settings.cache)
+    if opened.corrected:
+        tell(f"{opened.corrected} labels of the index, found wrong by reading, are corrected (training/reread.toml)")
     seed, last = settings.data.seed, settings.fusion.last_site_year
     train = of_rows(opened, pick_rows(opened.rows, "train", settings.data.caps, seed), reader, tell)
     dev = of_rows(opened, pick_rows(opened.rows, "dev", {}, seed), reader, tell)

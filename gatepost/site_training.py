@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gatepost.commands.dataset_common import configuration, settings_of
+from gatepost.writable import plainly
 from model.bundle import Bundle, BundleError
 from model.score import ScoringFailed
 from model.shelf import Shelf, ShelfError, resolve
@@ -48,17 +49,10 @@ def train_site(
         SettingsError, ShelfError, BundleError, DataStoreError, StoreError, DataError, WrittenError, ScoringFailed,
         OSError,
     ) as error:  # fmt: skip
-        click.echo(f"gatepost train: {_plainly(error, out)}", err=True)
+        click.echo(f"gatepost train: {plainly(error, out)}", err=True)
         sys.exit(2)
     click.echo(f"{out}: model {made.version}, made from {before.version} by snapshot {name}")
     click.echo(f"Let it prove itself and serve: gatepost model promote {out}")
-
-
-def _plainly(error: Exception, out: Path) -> str:
-    """Return what went wrong; of the system's errors without number, and with what came of it."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename2 or error.filename or out}: {error.strerror}; no model was written"
-    return str(error)
 
 
 def _write(path: Path | None, found: dict[str, Any]) -> None:

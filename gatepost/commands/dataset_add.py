@@ -67,7 +67,7 @@ def add(
     With --label they count as labelled by you (the login account). Without, they wait for a label and train
     nothing. What is known already is not added twice.
 
-    Exit code 1 if a PATH or message could not be added; the rest is.
+    Exit code 1 if a PATH or message could not be added, or is known under another label; the rest is.
     """
     about = _about(label, collection, licence, direction)
     with opened(config, folder, create=True) as store:
@@ -108,7 +108,8 @@ def import_(
     --from quarantine takes over what people said there that a message is, with their names and times. What was
     released, rejected or deleted says nothing about what it is, and labels nothing.
 
-    Exit code 1 if anything could not be imported. A CSV or JSONL file with a wrong line is not imported at all.
+    Exit code 1 if anything could not be imported, or is known under another label. A CSV or JSONL file with a
+    wrong line is not imported at all.
     """
     if bool(paths) == bool(origin):
         raise click.UsageError("give a PATH, or --from quarantine")
@@ -232,5 +233,8 @@ def _end(counts: Counter[Outcome], *, as_json: bool, gone: int = 0) -> None:
         click.echo(json.dumps({outcome.name.lower(): counts[outcome] for outcome in Outcome} | {"gone": gone}))
     else:
         click.echo(summary(counts))
-    if counts[Outcome.UNREADABLE]:
+    if counts[Outcome.DIFFERS]:
+        click.echo("A label stays until somebody changes it: the same again with --relabel changes all of these, "
+                   "gatepost dataset label --label LABEL ID one.", err=True)  # fmt: skip
+    if counts[Outcome.UNREADABLE] or counts[Outcome.DIFFERS]:
         raise click.exceptions.Exit(1)

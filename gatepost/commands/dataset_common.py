@@ -105,7 +105,7 @@ _SAID = {
     Outcome.ADDED: "added",
     Outcome.LABELLED: "known and labelled now",
     Outcome.KNOWN: "known already",
-    Outcome.DIFFERS: "known under another label, and left as it is (--relabel changes it)",
+    Outcome.DIFFERS: "known under another label, and left as it is",
     Outcome.FORGOTTEN: "forgotten once, and not added again",
     Outcome.UNREADABLE: "not added",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gatepost.extras import LEARN, TRAIN
+from gatepost.writable import file_trouble, folder_trouble, plainly
 
 if TYPE_CHECKING:
     from training.settings import TrainSettings
@@ -69,6 +70,7 @@ def command(
     if dataset:
         _unasked(anew, "is for training anew; leave it out with --dataset")
         _stop_if(LEARN.lacking("learning from verdicts"))
+        _stop_if(folder_trouble(out) or (file_trouble(report) if report else ""))
         from gatepost.site_training import train_site
 
         train_site(dataset, base, recipe, config, folder, out, report)
@@ -76,6 +78,7 @@ def command(
     _unasked(verdicts, "goes with --dataset (a file of training settings is --recipe)")
     if lacking := TRAIN.lacking("training anew"):
         _stop_if(f"{lacking}. To learn from your own verdicts (--dataset) {LEARN.remedy} is enough")
+    _stop_if(folder_trouble(out) or (file_trouble(keep_fp32) if keep_fp32 else ""))
     _train_anew(Anew(recipe, corpora, out, hold_out_author, keep_fp32))
 
 
@@ -112,7 +115,7 @@ def _train_anew(asked: Anew) -> None:
     except (
         SettingsError, CorporaError, WrittenError, DataError, ExportError, BundleError, RefusedError, OSError,
     ) as error:  # fmt: skip
-        click.echo(f"gatepost train: {error}", err=True)
+        click.echo(f"gatepost train: {plainly(error, asked.out)}", err=True)
         sys.exit(2)
     click.echo(_summary(done, asked.out))
 

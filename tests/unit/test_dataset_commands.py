@@ -92,8 +92,9 @@ def test_a_broken_mbox_loses_only_what_is_broken(run, tmp_path):
 
 def test_another_label_is_told(run, mail):
     run("add", mail, "--label", "ham")
-    done = run("add", mail, "--label", "spam")
-    assert done.stdout == "4 known under another label, and left as it is (--relabel changes it)\n"
+    done = run("add", mail, "--label", "spam", code=1)
+    assert done.stdout == "4 known under another label, and left as it is\n"
+    assert "the same again with --relabel changes all of these" in done.stderr
     assert f"{mail}/0.eml: it is labelled ham there, and spam here\n" in done.stderr
     assert run("add", mail, "--label", "spam", "--relabel").stdout == "4 known and labelled now\n"
 

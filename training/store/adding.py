@@ -173,7 +173,9 @@ def _known_one(
     person = row.label_source not in ("", LabelSource.DRAFT)
     if row.label == about.label and (person or about.source is LabelSource.DRAFT):
         return Added(digest, Outcome.KNOWN)
-    if person and (about.source is LabelSource.DRAFT or not relabel):
+    if person and about.source is LabelSource.DRAFT:
+        return Added(digest, Outcome.KNOWN)  # a claim, and somebody has judged: there is nothing left to do
+    if person and not relabel:
         return Added(digest, Outcome.DIFFERS, f"it is labelled {row.label} there, and {about.label} here")
     given = _label(connection, store, entry, about, now)
     return Added(digest, Outcome.LABELLED if given else Outcome.KNOWN)

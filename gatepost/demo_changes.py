@@ -116,7 +116,8 @@ def check_lines(checks: Sequence[Mapping[str, Any]], room: int) -> list[str]:
             quiet.append(str(one["name"]))
             continue
         first, *rest = wrapped(f"{one['name']}: {safe(str(one['detail']))}", room - 8)
-        lines += [f"{'ok' if one['passed'] else 'FAILED':<8}{first}", *(" " * 8 + line for line in rest)]
+        word = "FAILED" if not one["passed"] else "waived" if one["waived"] else "ok"
+        lines += [f"{word:<8}{first}", *(" " * 8 + line for line in rest)]
     first, *rest = wrapped(f"and {len(quiet)} more: {', '.join(quiet)}", room - 8) if quiet else [""]
     return [*lines, f"ok      {first}", *(" " * 8 + line for line in rest)] if quiet else lines
 

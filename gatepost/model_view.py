@@ -82,6 +82,8 @@ def _figures(path: Path) -> str:
     parts = []
     if messages := record.get("messages"):
         parts.append(f"trained on {messages.get('train', 0)} messages")
+    if site := record.get("site"):
+        parts.append(f"then on {sum(site['messages'].values())} with a verdict (snapshot {site['snapshot']})")
     if (parity := record.get("parity")) and parity.get("n"):
         parts.append(f"int8 as fp32 on {parity['same'] / parity['n']:.1%} of {parity['n']}")
     return ", ".join(parts)
@@ -139,6 +141,16 @@ def lineage_lines(found: dict[str, Any]) -> Iterator[str]:
         why = f": {safe(one['reason'])}" if one["reason"] else ""
         lost = f" (failed: {', '.join(failed)})" if failed else ""
         yield f"  {one['at'][:16]}  {safe(one['by'])}  {one['action']} {one['from']} -> {one['to']}{lost}{why}"
+    measured = next((one for one in reversed(found["decisions"]) if one["checks"]), None)
+    if measured:
+        yield f"what the gate measured at the last decision, {measured['at'][:16]}, of {measured['to']}:"
+    for check in measured["checks"] if measured else ():
+        word = _word(check["passed"], check.get("waived", False))
+        yield f"  {word:<6}  {check['name']:<34} {safe(check['detail'])}"
+
+
+def _word(passed: bool, waived: bool) -> str:
+    return "FAILED" if not passed else "waived" if waived else "ok"
 
 
 def outcome_data(outcome: Outcome) -> dict[str, Any]:
@@ -157,7 +169,7 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
 def outcome_lines(outcome: Outcome) -> Iterator[str]:
     """Yield a line a check, what was decided, and what the running gateway did."""
     for check in outcome.decision.checks if outcome.decision else ():
-        yield f"{'ok    ' if check.passed else 'FAILED'}  {check.name:<34} {safe(check.detail)}"
+        yield f"{_word(check.passed, check.waived):<6}  {check.name:<34} {safe(check.detail)}"
     if outcome.action is Action.REFUSE:
         yield f"refused: {outcome.after} does not pass the gate; {outcome.serving} goes on serving"
         return

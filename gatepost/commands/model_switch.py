@@ -114,7 +114,7 @@ def _judge(settings: "Settings", corpora: Path | None, snapshot: str, cache: Pat
     from training.evaluation.attacks import ATTACKS
     from training.gate.decision import decide_promotion
     from training.gate.measure import Operating, Trial, gather_evidence, read_record, without_record
-    from training.gate.promotion import turn
+    from training.gate.promotion import looks_of
     from training.gate.sources import collected
     from training.reading import Reader
     from training.settings import DEFAULT_CACHE
@@ -127,10 +127,9 @@ def _judge(settings: "Settings", corpora: Path | None, snapshot: str, cache: Pat
     written = policy_settings(settings, Direction.INBOUND)
 
     def judge(candidate: Any, in_place: Any, shipped: Any, chain: Any) -> Any:
-        part, looks = turn(chain, candidate.version)
         record = read_record(candidate)
         trial = Trial(candidate, record, in_place, shipped, settings.gate,
-                      Operating(written.quarantine_at, written.hold_at), part, looks)  # fmt: skip
+                      Operating(written.quarantine_at, written.hold_at), looks_of(chain))  # fmt: skip
         with (
             tempfile.TemporaryDirectory(prefix="gatepost-gate-") as folder,
             Reader(Path(folder), DomainLists.load()) as reader,

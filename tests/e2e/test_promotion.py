@@ -26,6 +26,8 @@ false_positive_margin = 0.5
 slower = 5.0
 slowest_ms = 5000.0
 attack_messages = 2
+attack_margin = 0.95
+uncertified = true
 written_messages = 16
 [dataset]
 path = "{folder}/dataset"

@@ -23,6 +23,13 @@ def paired(good: int = 400, bad: int = 400, *, newly_kept: int = 0, newly_missed
     return compare(truth, candidate, current, [f"s{n}" for n in range(good + bad)])
 
 
+def attack(name: str, *, newly_missed: int = 0, n: int = 60) -> Attack:
+    """An attack on n bad messages of as many senders, all caught by the model in place and by the shipped one."""
+    change = paired(0, n, newly_missed=newly_missed).caught
+    others = ("in-place", "shipped")
+    return Attack(name, 1 - newly_missed / n, dict.fromkeys(others, 1.0), dict.fromkeys(others, change), n)
+
+
 def evidence(**changes: Any) -> Evidence:
     """A candidate that passes everything, with some fields changed."""
     comparison = Comparison("in-place", "v1", paired(), {"written": paired()})
@@ -30,10 +37,11 @@ def evidence(**changes: Any) -> Evidence:
         proof=Proof("v2", 2, True, True, 0.995, 1000, 0.01, 0.15),
         normaliser=2,
         comparisons=(comparison, replace(comparison, against="shipped", version="v0")),
-        certified=Certified(certificate(200, 0), "site", False, 0, 3, 1),
-        attacks=(Attack("homoglyph", 0.9, 0.9, 60),),
+        certified=Certified(certificate(200, 0), "site", 0, 3, 1),
+        attacks=(attack("homoglyph"),),
+        attacked={"in-place": paired().caught, "shipped": paired().caught},
         speed=Speed(10.0, 20.0, 40),
-        speed_in_place=Speed(10.0, 20.0, 40),
+        speeds={"in-place": Speed(10.0, 20.0, 40), "shipped": Speed(10.0, 20.0, 40)},
         trained_on=0,
         data={"site": "f" * 64},
         counts={"site": (200, 200)},

@@ -52,6 +52,17 @@ def trials_for(rate: float, confidence: float = CONFIDENCE) -> int:
     return math.ceil(math.log(1 - confidence) / math.log1p(-rate))
 
 
+def senders_for(errors: int, rate: float, confidence: float = CONFIDENCE) -> int:
+    """Return how many trials certify `rate` if no more than `errors` of them fail."""
+    low = high = max(trials_for(rate, confidence), errors + 1)
+    while upper_bound(errors, high, confidence) > rate:
+        low, high = high, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if upper_bound(errors, middle, confidence) <= rate else (middle + 1, high)
+    return high
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """What legitimate mail proves about false positives: `errors` of `senders` had any message kept back.

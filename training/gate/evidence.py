@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from training.evaluation.certificate import Certificate
-from training.evaluation.paired import Paired
+from training.evaluation.paired import Change, Paired
+
+NOTHING = "nothing"
+"""The source of a certificate, where no mail certifies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,10 @@ class Proof:
     """What the candidate's folder and this machine say, without any mail.
 
     `parity` is the share of equal labels of int8 and fp32 over `parity_n` messages as its training recorded it;
-    `golden` the greatest difference of a golden score on this machine, in logits. `recorded` tells whether its
-    manifest says how it was trained, `disjoint` whether it says of which mail.
+    `parity_of` names the model of which that was recorded, where it is another one whose encoder this one has taken
+    over, and `same_encoder` tells whether it is that encoder still. `golden` is the greatest difference of a golden
+    score on this machine, in logits. `recorded` tells whether its manifest says how it was trained, `disjoint`
+    whether it says of which mail, `learnt_from` the snapshot of verdicts that it learnt from (empty: none).
     """
 
     version: str
@@ -33,6 +38,9 @@ class Proof:
     parity_n: int
     golden: float
     golden_tolerance: float
+    parity_of: str = ""
+    same_encoder: bool = True
+    learnt_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +55,15 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """Bad mail under one attack: how much of it the candidate and the model in place still catch, of n."""
+    """Bad mail under one attack: how much of it the candidate still catches, of n, and other models by their names.
+
+    `paired` has what changed on the very same messages against each of those, candidate − other.
+    """
 
     name: str
     candidate: float
-    in_place: float
+    others: Mapping[str, float]
+    paired: Mapping[str, Change]
     n: int
 
 
@@ -59,13 +71,11 @@ class Attack:
 class Certified:
     """The certificate and what it rests on. `part` of `parts` served; `looks` candidates were held against it.
 
-    `source` is `site` (reviewed mail of this site), `outside` (labelled collections) or `written` (the guard set
-    that ships: no evidence about any site's mail). `fresh` tells that this site has no reviewed mail at all.
+    `source` is `site` (reviewed mail of this site), `outside` (labelled collections) or NOTHING.
     """
 
     certificate: Certificate
     source: str
-    fresh: bool
     part: int
     parts: int
     looks: int
@@ -75,6 +85,7 @@ class Certified:
 class Evidence:
     """Everything that `decide_promotion` looks at. `trained_on` counts gate messages that trained the candidate.
 
+    `attacked` is what changed over all attacks together, against each other model. `speeds` are those of the others.
     `data` has the fingerprint of the mail of each source, `counts` the legitimate and bad messages of it.
     """
 
@@ -83,8 +94,9 @@ class Evidence:
     comparisons: tuple[Comparison, ...]
     certified: Certified
     attacks: tuple[Attack, ...]
+    attacked: Mapping[str, Change]
     speed: Speed
-    speed_in_place: Speed
+    speeds: Mapping[str, Speed]
     trained_on: int
     data: Mapping[str, str]
     counts: Mapping[str, tuple[int, int]]

@@ -9,22 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from model.bundle import MANIFEST, Bundle, Thresholds
+from model.bundle import ENCODER, MANIFEST, Bundle, Thresholds
 from model.normalise import VERSION
 from model.score import Scorer, ScoringFailed, verify
-from training.evaluation.certificate import Certificate, upper_bound
 from training.evaluation.figures import Flags, Ints
-from training.evaluation.paired import Paired, compare
+from training.evaluation.paired import Change, Paired, compare
 from training.evaluation.trained import TrainedOn
 from training.examples import data_fingerprint
-from training.gate.evidence import Attack, Certified, Comparison, Evidence, Proof, Speed
-from training.gate.parts import part_of
+from training.gate.certifying import certify_mail
+from training.gate.evidence import Attack, Comparison, Evidence, Proof, Speed
+from training.gate.parts import Look
 from training.gate.settings import GateSettings
 from training.gate.sources import OUTSIDE, SITE, WRITTEN, GateMail
 from training.reading import Raw, Reader
 
 Transform = Callable[[bytes, random.Random], bytes | None]
 """An attack on a raw message; None where it does not apply."""
+IN_PLACE, SHIPPED = "in-place", "shipped"
 TIMED = 40
 """Messages on which speed is measured; each twice, the shorter counts: others use the machine too."""
 REPEATS = 2
@@ -47,7 +48,7 @@ class Operating:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Who is compared, under which policy: `part` of the reviewed mail certifies, `looks` candidates saw it."""
+    """Who is compared, under which policy; `looks` are the decisions so far, on the same reviewed mail."""
 
     candidate: Bundle
     record: Mapping[str, Any]
@@ -55,8 +56,7 @@ class Trial:
     shipped: Bundle
     policy: GateSettings
     operating: Operating = field(default_factory=Operating)
-    part: int = 0
-    looks: int = 1
+    looks: Sequence[Look] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +101,30 @@ def gather_evidence(
     policy = trial.policy
     judges = {b.path: _Judge(Scorer(b), trial.operating.kept_from(b.thresholds))
               for b in (trial.candidate, trial.in_place, trial.shipped)}  # fmt: skip
-    candidate, in_place, shipped = (judges[b.path] for b in (trial.candidate, trial.in_place, trial.shipped))
+    candidate = judges[trial.candidate.path]
+    others = {IN_PLACE: trial.in_place}
+    if trial.shipped.path != trial.in_place.path:
+        others[SHIPPED] = trial.shipped
+    rivals = {name: judges[bundle.path] for name, bundle in others.items()}
     trained = TrainedOn.open(trial.candidate.path)
     own, seen = _unseen(mail, trained)
     tell(f"comparing on {len(own)} messages")
     mine = candidate.keeps(own)
-    comparisons = [_comparison("in-place", trial.in_place, own, mine, in_place.keeps(own))]
-    if shipped is not in_place:
-        comparisons.append(_comparison("shipped", trial.shipped, own, mine, shipped.keeps(own)))
+    comparisons = [_comparison(name, bundle, own, mine, rivals[name].keeps(own)) for name, bundle in others.items()]
     tell("attacking bad mail")
-    attacked = _attacks(own, attacks, reader, candidate, in_place, policy.attack_messages)
+    by_attack, attacked = _attacks(own, attacks, reader, candidate, rivals, policy.attack_messages)
     tell("measuring speed")
-    speed, speed_in_place = _speeds(own, candidate.scorer, in_place.scorer)
+    speed, *speeds = _speeds(own, [judge.scorer for judge in (candidate, *rivals.values())])
     sources = {name: [m for m in own if m.source == name] for name in dict.fromkeys(m.source for m in own)}
     return Evidence(
         proof=_proof(trial, candidate.scorer, trained),
         normaliser=VERSION,
         comparisons=tuple(comparisons),
-        certified=_certified(trial, own, mine),
-        attacks=attacked,
+        certified=certify_mail(own, mine, policy, trial.looks, trial.candidate.version),
+        attacks=by_attack,
+        attacked=attacked,
         speed=speed,
-        speed_in_place=speed_in_place,
+        speeds=dict(zip(others, speeds, strict=True)),
         trained_on=seen,
         data={name: data_fingerprint(m.example for m in some) for name, some in sources.items()},
         counts={name: (sum(not m.example.bad for m in some), sum(m.example.bad for m in some))
@@ -138,6 +141,7 @@ def _unseen(mail: Sequence[GateMail], trained: TrainedOn | None) -> tuple[list[G
 
 def _proof(trial: Trial, scorer: Scorer, trained: TrainedOn | None) -> Proof:
     parity = trial.record.get("parity") or {}
+    learnt = trial.record.get("site") or {}
     n = int(parity.get("n", 0))
     return Proof(
         version=trial.candidate.version,
@@ -148,6 +152,9 @@ def _proof(trial: Trial, scorer: Scorer, trained: TrainedOn | None) -> Proof:
         parity_n=n,
         golden=verify(scorer),
         golden_tolerance=trial.candidate.golden_tolerance,
+        parity_of=str(learnt.get("base", "")),
+        same_encoder=not learnt or learnt.get("encoder") == trial.candidate.files.get(ENCODER),
+        learnt_from=str(learnt.get("snapshot", "")),
     )
 
 
@@ -167,62 +174,53 @@ def _comparison(against: str, other: Bundle, mail: Sequence[GateMail], mine: Fla
                       {name: paired(at) for name, at in by_source.items() if at})  # fmt: skip
 
 
-def _certified(trial: Trial, mail: Sequence[GateMail], mine: Flags) -> Certified:
-    """Certify on this site's mail if any was reviewed, with labelled collections if they were given."""
-    parts = trial.policy.parts
-    real = [(m, kept) for m, kept in zip(mail, mine, strict=True) if m.certifies and not m.example.bad]
-    ours = [(m, kept) for m, kept in real if m.source == SITE and part_of(m.sender, parts) == trial.part % parts]
-    given = [(m, kept) for m, kept in real if m.source == OUTSIDE]
-    fresh = not any(m.source == SITE for m in mail)
-    used = [*ours, *given] or ([(m, kept) for m, kept in real if m.source == WRITTEN] if fresh else [])
-    names = [name for name, some in ((SITE, ours), (OUTSIDE, given)) if some]
-    senders = {m.sender for m, _ in used}
-    wrong = {m.sender for m, kept in used if kept}
-    confidence = 1 - 0.05 / trial.looks  # each further look at the same mail costs (Bonferroni)
-    bound = upper_bound(len(wrong), len(senders), confidence) if senders else 1.0
-    proved = Certificate(len(senders), len(wrong), len(used), bound, confidence)
-    source = "+".join(names) or (WRITTEN if fresh else SITE)
-    return Certified(proved, source, fresh, trial.part % parts, parts, trial.looks)
-
-
 def _attacks(
-    mail: Sequence[GateMail], attacks: Mapping[str, Transform], reader: Reader, candidate: _Judge, in_place: _Judge,
-    most: int,
-) -> tuple[Attack, ...]:  # fmt: skip
+    mail: Sequence[GateMail], attacks: Mapping[str, Transform], reader: Reader, candidate: _Judge,
+    others: Mapping[str, _Judge], most: int,
+) -> tuple[tuple[Attack, ...], dict[str, Change]]:  # fmt: skip
     """Attack a drawn sample of bad mail and read the result anew, as the gateway would."""
     bad = [m for m in mail if m.example.bad]
     random.Random(SEED).shuffle(bad)  # noqa: S311 - a sample, no secret
-    found = []
+    found: list[Attack] = []
+    told: list[tuple[str, Flags]] = []  # by message: its sender, and who keeps it
     for name, attack in attacks.items():
         raws = [(m, attack(m.raw(), random.Random(f"{SEED}:{m.example.key}"))) for m in bad[:most]]  # noqa: S311
-        seen = reader.read(Raw(data, m.declared) for m, data in raws if data is not None)
-        told = [(candidate.kept(s.document, s.facts), in_place.kept(s.document, s.facts))
-                for s in seen if not s.fault]  # fmt: skip
-        if told:
-            mine, theirs = zip(*told, strict=True)
-            found.append(Attack(name, sum(mine) / len(told), sum(theirs) / len(told), len(told)))
-    return tuple(found)
+        meant = [(m, data) for m, data in raws if data is not None]
+        seen = reader.read(Raw(data, m.declared) for m, data in meant)
+        rows = [(m.sender, np.array([judge.kept(s.document, s.facts) for judge in (candidate, *others.values())]))
+                for (m, _), s in zip(meant, seen, strict=True) if not s.fault]  # fmt: skip
+        if rows:
+            caught = np.mean([kept for _, kept in rows], axis=0)
+            found.append(Attack(name, float(caught[0]), dict(zip(others, map(float, caught[1:]), strict=True)),
+                                _changes(rows, others), len(rows)))  # fmt: skip
+            told += rows
+    return tuple(found), _changes(told, others) if told else {}
 
 
-def _speeds(mail: Sequence[GateMail], candidate: Scorer, in_place: Scorer) -> tuple[Speed, Speed]:
-    """Time both models in turn on the same messages, so that a busy moment meets both."""
+def _changes(rows: Sequence[tuple[str, Flags]], others: Iterable[str]) -> dict[str, Change]:
+    kept = np.stack([kept for _, kept in rows])
+    bad, senders = np.ones(len(rows), dtype=np.int64), [sender for sender, _ in rows]
+    return {name: compare(bad, kept[:, 0], kept[:, at], senders).caught for at, name in enumerate(others, 1)}
+
+
+def _speeds(mail: Sequence[GateMail], scorers: Sequence[Scorer]) -> list[Speed]:
+    """Time all models in turn on the same messages, so that a busy moment meets them all."""
     some = list(mail)
     random.Random(SEED).shuffle(some)  # noqa: S311 - a sample, no secret
-    times: list[list[float]] = [[], []]
+    times: list[list[float]] = [[] for _ in scorers]
     for one in some[:TIMED]:
-        best = [float("inf"), float("inf")]
+        best = [float("inf")] * len(scorers)
         for _ in range(REPEATS):
-            for at, scorer in enumerate((candidate, in_place)):
+            for at, scorer in enumerate(scorers):
                 begun = time.perf_counter()
                 try:
                     scorer.score(one.example.document, one.example.facts)
                 except ScoringFailed:
                     continue
                 best[at] = min(best[at], (time.perf_counter() - begun) * 1000)
-        for at in (0, 1):
-            times[at].append(best[at])
-    mine, theirs = (_speed(found) for found in times)
-    return mine, theirs
+        for mine, shortest in zip(times, best, strict=True):
+            mine.append(shortest)
+    return [_speed(found) for found in times]
 
 
 def _speed(found: Sequence[float]) -> Speed:

@@ -22,6 +22,7 @@ from training.gate import lineage
 from training.gate.decision import Decision
 from training.gate.evidence import Evidence
 from training.gate.lineage import SWITCHES, Action, Chain, LineageError, Record
+from training.gate.parts import Look
 
 
 class Follow(StrEnum):
@@ -226,15 +227,10 @@ def _data(evidence: Evidence, candidate: Bundle) -> dict[str, Any]:
     }
 
 
-def turn(chain: Chain, candidate: str) -> tuple[int, int]:
-    """Return the part of the reviewed mail that certifies next, and how many candidates it will have seen then.
-
-    The part moves on with every switch that the gate decided; a candidate that is tried again is no further look.
-    """
-    part, seen = 0, {candidate}
-    for record in chain.records:
-        if record.action in (Action.PROMOTE, Action.FORCE):
-            part, seen = part + 1, {candidate}
-        elif record.action is Action.REFUSE:
-            seen.add(record.after)
-    return part, len(seen)
+def looks_of(chain: Chain) -> tuple[Look, ...]:
+    """Return the gate's decisions so far: each was a look at reviewed mail."""
+    return tuple(
+        Look(r.after, int((r.data or {}).get("parts", 0)), r.action is not Action.REFUSE)
+        for r in chain.records
+        if r.action in (Action.PROMOTE, Action.FORCE, Action.REFUSE)
+    )

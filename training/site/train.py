@@ -4,6 +4,7 @@ The encoder stays; its head, facts, prior and thresholds move. The written set i
 knew is not forgotten, and what the gate keeps of the reviewed mail is never touched.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from model.bundle import Bundle
+from model.bundle import ENCODER, Bundle
 from model.domains import DomainLists
 from model.normalise import VERSION
 from model.safe_text import safe
@@ -99,7 +100,7 @@ def train(
     watched = watch(scorer, learnt, guards, settings)
     report(report_of(base, snapshot.name, learnt, watched, [_doubt(d, mine) for d in learnt.doubted]))
     refuse(watched, snapshot.name)
-    version = f"{now:%Y%m%d}-{snapshot.fingerprint[:8]}-n{VERSION}-site"
+    version = f"{now:%Y%m%d}-{_mark(base, snapshot, settings)}-n{VERSION}-site"
     made, head = moved_bundle(base, given.names, learnt, settings.site, version=version,
                               fingerprint=snapshot.fingerprint, now=now, path=out)  # fmt: skip
     counts = Counter((e.source, "bad" if e.bad else "ham") for e in mine.examples)
@@ -107,6 +108,7 @@ def train(
         **training_record(base),
         "site": {
             "base": base.version,
+            "encoder": base.files[ENCODER],
             "snapshot": snapshot.name,
             "fingerprint": snapshot.fingerprint,
             "messages": {f"{origin} {side}": n for (origin, side), n in sorted(counts.items())},
@@ -118,6 +120,12 @@ def train(
     }
     text = card(base, made, learnt, record["site"])
     return write(base, made, head, text, record, [e.document.text for e in mine.examples])
+
+
+def _mark(base: Bundle, snapshot: Snapshot, settings: TrainSettings) -> str:
+    """Return eight digits of all that a model is made from, so that two of a day never share a version."""
+    made_from = (base.version, snapshot.fingerprint, settings.site.model_dump_json())
+    return hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:8]
 
 
 def fitted(

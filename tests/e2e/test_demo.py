@@ -94,7 +94,7 @@ def listed(site: Path, *words: str) -> list[dict]:
 
 
 def told(text: str, row: str) -> tuple[int, int, int]:
-    """Return from the table of totals how many messages there are, and how many went the wrong way before and after."""
+    """Return from the table of totals how many messages there are, and how many went wrong before and after."""
     (line,) = (line for line in text.splitlines() if line.startswith(row))
     total, before, after = map(int, line.removeprefix(row).split())
     return total, before, after

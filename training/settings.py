@@ -277,14 +277,6 @@ class CalibrationSettings(_Section):
     With as many votes as senders (.15 of all) / .1 / .05 / none, .73 / .78 / .87 / .89 of the household's bad mail
     are caught and .6 / .6 / 1.2 / 1.2 % of its legitimate mail kept; of hard ham of 2002 0 / 1.6 / 4.9 / 7.0 %.
     """
-    site_scale: float = Field(default=1.0, gt=0)
-    """How far a site's likelihood ratios may well be stretched against the shipped ones (standard deviation).
-
-    Calibration error after 200 verdicts at 5 / 20 / 50 % of bad mail: .017 / .034 / .049 with .25 and a shift of 1,
-    .010 / .024 / .039 with 1 and 3; a second slope for legitimate mail brings less than half a point more.
-    """
-    site_shift: float = Field(default=3.0, gt=0)
-    """How far they may well be shifted, in logits."""
 
 
 class HeadSettings(_Section):

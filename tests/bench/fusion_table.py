@@ -1,4 +1,4 @@
-"""How facts and text are joined: recipes, facts left out, thresholds that carry over, and a site's first verdicts.
+"""How facts and text are joined: recipes, facts left out, and thresholds that carry over.
 
     python tests/bench/fusion_table.py --corpora DIR [--model BUNDLE] [--part recipes] [--cache DIR]
 
@@ -16,21 +16,20 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundle import DEFAULT, Bundle, Calibration, log_odds
+from model.bundle import DEFAULT, Bundle, Calibration
 from model.domains import DomainLists
 from model.facts import MUTE
 from model.score import Scorer
 from training import calibrate, fusion
 from training.calibrate import CalibrationData
 from training.corpora import Corpora
-from training.evaluation.calibration_error import moved, reliability
 from training.evaluation.figures import Ranking, bootstrap, threshold_for
 from training.evaluation.report_terminal import columns
 from training.examples import WRITTEN, Example, of_rows, pick_rows, set_apart
 from training.gather import gather
 from training.pools import of_today, shared, votes
 from training.reading import Reader
-from training.settings import CalibrationSettings, FusionSettings, TrainSettings, load
+from training.settings import FusionSettings, TrainSettings, load
 
 Floats = NDArray[np.float64]
 BUDGET = 0.02
@@ -271,67 +270,7 @@ def show_thresholds(bench: Bench) -> None:
     click.echo(columns(rows))
 
 
-def show_verdicts(bench: Bench) -> None:
-    """Print the calibration error before and after a site's first verdicts, at several shares of bad mail.
-
-    The site: the household, the late site's bad mail and held-out commercial mail; whole senders give verdicts or
-    measure, never both. Verdicts are drawn at the stated share of bad mail.
-    """
-    settings = bench.settings.fusion
-    found = fitted(bench, settings)
-    calibration, _, _ = line(bench, found, settings)
-    parts = [bench.sets[n] for n in ("household", "site, after the fit", "commercial") if n in bench.sets]
-    raw = np.concatenate([scores(p, found, settings) for p in parts])
-    windows = np.concatenate([p.windows for p in parts])
-    bad = np.concatenate([p.bad for p in parts])
-    senders = np.array([s for p in parts for s in p.senders])
-    logit = calibration.slope * raw + calibration.intercept + calibration.per_log2_window * np.log2(windows)
-    rows = [["bad mail", "as shipped", "prior told", f"after {VERDICTS}", "95 % of draws", "best line there is"]]
-    for prior in PRIORS:
-        errors = np.array(list(_errors(bench, calibration, logit, bad, senders, prior)))
-        low, high = np.quantile(errors[:, 2], [0.025, 0.975])
-        *middle, best = (f"{e:.3f}" for e in np.median(errors, axis=0))
-        rows.append([f"{prior:.0%}", *middle, f"{low:.3f}-{high:.3f}", best])
-    click.echo(columns(rows))
-
-
-def _errors(bench: Bench, shipped: Calibration, logit: Floats, bad: NDArray[np.bool_], senders: NDArray[np.str_],
-            prior: float) -> Iterator[tuple[float, float, float, float]]:  # fmt: skip
-    """Yield the error as shipped, with the true prior, after verdicts, and of a line fitted on the very test."""
-    names = np.unique(senders)
-    for seed in range(DRAWS):
-        draw = np.random.default_rng(seed)
-        mine = np.isin(senders, names[draw.random(len(names)) < 1 / 2])
-        wanted = ((True, round(VERDICTS * prior)), (False, VERDICTS - round(VERDICTS * prior)))
-        there_are = min(1.0, *(float((mine & (bad == side)).sum()) / n for side, n in wanted))
-        seen = np.concatenate([
-            draw.choice(np.flatnonzero(mine & (bad == side)), max(1, int(n * there_are)), replace=False)
-            for side, n in wanted
-        ])
-        site = calibrate.at_site(shipped, logit[seen], bad[seen], np.ones(len(seen)), bench.settings.calibration)
-        there = site.scale * (logit - log_odds(shipped.prior)) + site.shift + log_odds(site.prior)
-        truth = bad[~mine].astype(np.int64)
-        told = 1 / (1 + np.exp(-logit[~mine]))
-        # the site's own prior is part of what it learnt, so its probabilities are taken as they are
-        yield (
-            reliability(told, truth, prior=prior, assumed=prior).error,
-            reliability(moved(told, shipped.prior, prior), truth, prior=prior, assumed=prior).error,
-            reliability(1 / (1 + np.exp(-there[~mine])), truth, prior=prior, assumed=prior).error,
-            reliability(_best(logit[~mine], bad[~mine], prior), truth, prior=prior, assumed=prior).error,
-        )
-
-
-def _best(logit: Floats, bad: NDArray[np.bool_], prior: float) -> Floats:
-    """Return probabilities by the line that fits these very messages, at a share of bad mail."""
-    ones = np.ones(len(logit))
-    settings = CalibrationSettings(prior=prior)
-    data = CalibrationData(logit, ones.astype(np.int64), bad, ones, np.zeros((len(logit), 3)),
-                           np.full(len(logit), -1))  # fmt: skip
-    return calibrate.p_bad(data, calibrate.platt(data, settings))
-
-
-PARTS = {"recipes": show_recipes, "sets": show_sets, "facts": show_facts, "thresholds": show_thresholds,
-         "verdicts": show_verdicts}  # fmt: skip
+PARTS = {"recipes": show_recipes, "sets": show_sets, "facts": show_facts, "thresholds": show_thresholds}  # fmt: skip
 
 
 @click.command()

@@ -144,11 +144,11 @@ class Run:
         labels = mine.bad.copy()
         labels[list(flip)] ^= True
         counted = votes(np.minimum(stands, MOST), [self.stream[i].group for i in at], by or [""] * len(at),
-                        [False] * len(at), [e.group for e in self.replay], self.settings.site)  # fmt: skip
+                        [False] * len(at), [e.group for e in self.replay], self.settings.site,
+                        list(stands))  # fmt: skip
         names = [self.bundle.fusion.facts[n] for n in self.given.names]
         return learn(joined(replace(mine, bad=labels), self.seed), counted, names, self.bundle.thresholds,
-                     self.bundle.calibration.slope,
-                     self.bundle.calibration.kind_temperature, self.settings.site)  # fmt: skip
+                     self.bundle.calibration, self.settings.site)  # fmt: skip
 
     def scores(self, learnt, given: Features) -> np.ndarray:
         return capped(learnt.moved, given.offset, given.blocks, self.settings.site.cap)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dataset_rig import data_store, letter, put, said
 
-from model.bundle import DEFAULT, MANIFEST, Bundle, BundleError
+from model.bundle import DEFAULT, MANIFEST, Bundle, BundleError, log_odds
 from model.domains import DomainLists
 from model.head import SITE_HEAD
 from model.labels import Label
@@ -20,7 +20,7 @@ from training.gather import DataError
 from training.reading import Raw, Reader
 from training.settings import TrainSettings
 from training.site.train import train, verdicts_of
-from training.store.entry import LabelSource
+from training.store.entry import LabelSource, Origin
 from training.store.labelling import give
 from training.store.snapshots import freeze
 
@@ -100,6 +100,36 @@ def test_the_bundle_proves_itself_and_says_what_made_it(run: tuple[Path, Bundle,
     assert "held_out_pairs" in record
     assert trained is not None
     assert len(trained.rows) > (0 if before is None else len(before.rows))
+
+
+def test_probabilities_are_the_sites_where_its_mail_was_sampled_and_routes_stay(tmp_path: Path) -> None:
+    """One message of five is bad: kept ones are all reviewed, of delivered ones every fourth."""
+    base, folder = Bundle.open(DEFAULT), tmp_path
+    with data_store(folder) as store:
+        chosen = {True: {"origin": Origin.KEPT}, False: {"origin": Origin.SAMPLED, "sample_weight": 4.0}}
+        put(store, *((mail(n, bad=n % 2 == 0), said("spam" if n % 2 == 0 else "ham", **chosen[n % 2 == 0]))
+                     for n in range(60)))  # fmt: skip
+        frozen = freeze(store, "first", by="mona")
+        made = {}
+        for fewest in (10, 10_000):
+            settings = TrainSettings.model_validate({
+                "cache": folder / "cache", "site": {**SMALL, "told_fewest": fewest},
+                "triage": {"guard_ham": 0.9, "guard_bad": 0.9},
+            })  # fmt: skip
+            made[fewest] = train(base, store, frozen, settings, folder / str(fewest),
+                                 now=datetime(2026, 2, 3, tzinfo=UTC), tell=lambda _: None)  # fmt: skip
+    told, untold = made[10], made[10_000]
+
+    assert untold.calibration.prior == base.calibration.prior
+    assert told.calibration.prior == pytest.approx(0.2, abs=0.08)
+    assert told.version != untold.version
+    messages = [mail(n, bad=n % 2 == 0) for n in range(60, 80)]
+    before, after = scores(untold, folder, *messages), scores(told, folder, *messages)
+    near = [abs(log_odds(p) - log_odds(untold.thresholds.kept)) < 0.02 for p in before]
+    assert sum(near) < 3
+    for p, q, close in zip(before, after, near, strict=True):
+        assert close or (p >= untold.thresholds.kept) == (q >= told.thresholds.kept)
+    assert before != pytest.approx(after, abs=0.01)
 
 
 def test_weights_of_facts_keep_their_sign(run: tuple[Path, Bundle, str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from model.bundle import CARD, MANIFEST, Bundle, BundleError, FactWeight, Thresholds, write_manifest
+from model.bundle import CARD, MANIFEST, Bundle, BundleError, Calibration, FactWeight, Thresholds, write_manifest
 from model.facts import Facts
 from model.head import HEAD, SITE_HEAD, TextHead
 from model.score import Scorer, verify
@@ -35,7 +35,7 @@ def moved_bundle(
     version: str, fingerprint: str, now: datetime, path: Path,
 ) -> tuple[Bundle, TextHead]:  # fmt: skip
     """Return the new bundle's values and the site's head; nothing is written."""
-    moved, calibration, fusion = learnt.moved, base.calibration, base.fusion
+    moved, calibration, fusion, told = learnt.moved, base.calibration, base.fusion, learnt.told
     slope = moved.scale * calibration.slope
     by_fact, by_vector, by_word = moved.weights
     facts = dict(fusion.facts)
@@ -44,11 +44,11 @@ def moved_bundle(
         weight = term.weight + float(step) / slope
         facts[name] = FactWeight(round(weight if weight * term.weight > 0 else 0.0, 4), term.centre)
     table = np.zeros((len(by_word), 4))
-    table[:, 0] = by_word
+    table[:, 0] = told.scale * by_word
     weights = np.zeros((4, len(by_vector)))
-    weights[0], weights[1:] = by_vector, learnt.kinds.weights
+    weights[0], weights[1:] = told.scale * by_vector, learnt.kinds.weights
     bias = np.concatenate(([0.0], learnt.kinds.bias))
-    hold, quarantine = (min(_SUREST, 1 / (1 + float(np.exp(-m.logit)))) for m in (learnt.hold, learnt.quarantine))
+    hold, quarantine = (min(_SUREST, p_told(m.logit, learnt, calibration)) for m in (learnt.hold, learnt.quarantine))
     quarantine = max(hold, quarantine)
     return replace(
         base,
@@ -56,15 +56,25 @@ def moved_bundle(
         version=version,
         created=now.isoformat(timespec="seconds"),
         data_fingerprint=fingerprint,
-        fusion=replace(fusion, facts=facts, site_cap=settings.cap),
-        calibration=replace(
+        fusion=replace(fusion, facts=facts, site_cap=round(told.scale * settings.cap, 5)),
+        calibration=_rounded(told.of(replace(
             calibration,
-            slope=round(slope, 5),
-            intercept=round(moved.scale * calibration.intercept + moved.intercept, 5),
-            per_log2_window=round(moved.scale * calibration.per_log2_window, 5),
-        ),
+            slope=slope,
+            intercept=moved.scale * calibration.intercept + moved.intercept,
+            per_log2_window=moved.scale * calibration.per_log2_window,
+        ))),
         thresholds=Thresholds(round(quarantine, 4), round(hold, 4)),
     ), TextHead.of(weights, bias, table)
+
+
+def p_told(logit: float, learnt: Learnt, before: Calibration) -> float:
+    """Return the probability that is told for a logit of the fit."""
+    return 1 / (1 + float(np.exp(-learnt.told.logits(np.array(logit), before.prior))))
+
+
+def _rounded(found: Calibration) -> Calibration:
+    return replace(found, slope=round(found.slope, 5), intercept=round(found.intercept, 5),
+                   per_log2_window=round(found.per_log2_window, 5), prior=round(found.prior, 5))  # fmt: skip
 
 
 def write(

@@ -25,6 +25,7 @@ Made from model {base.version} by this site's own verdicts. The encoder is the s
   {record["replayed"]} messages of the written set were replayed; {record["left_out"]} verdicts were left out, since
   all other mail spoke against them.
 - Scale of the score {learnt.moved.scale:.3f}, shift {learnt.moved.intercept:+.3f} logits.
+- {_told(learnt)}
 - Weights of facts that moved most (logits): {moved}.
 - Words and the encoder's vector add or take {made.fusion.site_cap:g} logits at the most.
 - Hold from {made.thresholds.kept:.4f} (before {base.thresholds.kept:.4f}), quarantine from
@@ -35,6 +36,16 @@ Made from model {base.version} by this site's own verdicts. The encoder is the s
 
 {_kinds(learnt)} Figures that count are the gate's: see `gatepost model show`.
 """
+
+
+def _told(learnt: Learnt) -> str:
+    told = learnt.told
+    if not told.evidence:
+        return ("Probabilities mean what they did: too few verdicts on kept mail and on a random sample of delivered "
+                "mail tell this site's share of bad mail.")  # fmt: skip
+    return (f"Probabilities are this site's: {told.prior:.1%} of its mail is bad, by verdicts worth "
+            f"{told.evidence:.0f} drawn at random; scale {told.scale:.3f}, shift {told.shift:+.3f} on top of the "
+            "above.")  # fmt: skip
 
 
 def _kinds(learnt: Learnt) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundle import FactWeight, Thresholds, log_odds
+from model.bundle import Calibration, FactWeight, Thresholds, log_odds
+from training.site.calibrate import SiteCalibration, as_it_was, at_site
 from training.site.features import Features
 from training.site.fit import Block, Moved, fit
 from training.site.kinds import Kinds, fit_kinds
@@ -24,7 +25,10 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """What moved, the thresholds in logits, how much legitimate mail they rest on, and what was left out."""
+    """What moved, the thresholds in logits, how much legitimate mail they rest on, and what was left out.
+
+    `told`: what probabilities mean here; thresholds and logits are those before that.
+    """
 
     moved: Moved
     hold: Matched
@@ -32,6 +36,7 @@ class Learnt:
     legitimate: int
     doubted: tuple[Doubt, ...]
     kinds: Kinds
+    told: SiteCalibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +76,17 @@ class _Fitting:
 
 
 def learn(
-    given: Features, votes: Votes, weights: Sequence[FactWeight], thresholds: Thresholds, slope: float,
-    temperature: float, settings: SiteSettings,
+    given: Features, votes: Votes, weights: Sequence[FactWeight], thresholds: Thresholds, calibration: Calibration,
+    settings: SiteSettings,
 ) -> Learnt:  # fmt: skip
     """Fit on all rows that are believed, and set thresholds on cross-fitted scores of the legitimate ones.
 
-    `weights` of the facts of `given.names`, `thresholds`, `slope` and the kinds' `temperature` are those of the model
-    in place.
+    `weights` of the facts of `given.names`, `thresholds` and `calibration` are those of the model in place.
     """
     patience = max(1.0, settings.patience / max(1, votes.campaigns))
     text = text_side(given.vectors, given.words, settings.vector_pull, settings.word_pull)
-    fitting = _Fitting(given, text, votes, slope * np.array([w.weight for w in weights]), patience, settings)
+    strength = calibration.slope * np.array([w.weight for w in weights])
+    fitting = _Fitting(given, text, votes, strength, patience, settings)
     every = np.ones(len(given.bad), dtype=np.bool_)
     unseen = fitting.unseen(every)
     left_out = doubts(1 / (1 + np.exp(-unseen)), given.bad, votes, settings)
@@ -99,8 +104,20 @@ def learn(
     by_fact, by_text = moved.weights
     whole = Moved(moved.scale, moved.intercept, (by_fact, *text.weights(by_text)))
     own = believed & (np.arange(len(believed)) < votes.own)
-    kinds = fit_kinds(given.kinds, given.vectors, given.kind, np.where(own, votes.weight, 0.0), temperature, settings)
-    return Learnt(whole, hold, quarantine, int(ham.sum()), tuple(left_out), kinds)
+    kinds = fit_kinds(given.kinds, given.vectors, given.kind, np.where(own, votes.weight, 0.0),
+                      calibration.kind_temperature, settings)  # fmt: skip
+    told = _told(calibration, unseen, given.bad, believed, votes, settings)
+    return Learnt(whole, hold, quarantine, int(ham.sum()), tuple(left_out), kinds, told)
+
+
+def _told(
+    calibration: Calibration, unseen: Floats, bad: Flags, believed: Flags, votes: Votes, settings: SiteSettings
+) -> SiteCalibration:  # fmt: skip
+    """Set what probabilities mean by cross-fitted scores of mail that stands for all of this site's."""
+    drawn = np.flatnonzero(believed[: votes.own] & (votes.sample > 0))
+    found = at_site(calibration, unseen[drawn], bad[drawn], votes.sample[drawn], settings)
+    both = bool(bad[drawn].any() and not bad[drawn].all())
+    return found if both and found.evidence >= settings.told_fewest else as_it_was(calibration)
 
 
 def capped(moved: Moved, offset: Floats, columns: tuple[Floats, Floats, Floats], cap: float) -> Floats:

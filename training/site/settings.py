@@ -56,6 +56,18 @@ class SiteSettings(BaseModel):
     """Pull of what the encoder's vector adds for the kinds; 1 brings half as much."""
     kind_fewest: int = Field(default=10, ge=1)
     """Verdicts with a kind below which the kinds stay as they are."""
+    told_scale: float = Field(default=1.0, gt=0)
+    """How far a site's likelihood ratios may well be stretched against those of the fit (standard deviation), where
+    what probabilities mean is set.
+
+    Calibration error after 200 verdicts at 5 / 20 / 50 % of bad mail: .017 / .034 / .049 with .25 and a shift of 1,
+    .010 / .024 / .039 with 1 and 3; a second slope for legitimate mail brings less than half a point more.
+    """
+    told_shift: float = Field(default=3.0, gt=0)
+    """How far they may well be shifted, in logits."""
+    told_fewest: int = Field(default=50, ge=2)
+    """Verdicts on kept and on sampled mail, by what they weigh as evidence, below which probabilities mean what they
+    did: the share of bad mail at a site is not told by a handful."""
     cap: float = Field(default=4.0, gt=0)
     """Most logits that the site's own head adds or takes."""
     folds: int = Field(default=5, ge=2)

@@ -30,7 +30,7 @@ from training.site.learn import Learnt, learn
 from training.site.votes import Doubt, votes
 from training.site.watch import guard_set, refuse, watch
 from training.site.watch import report as report_of
-from training.store.entry import Entry, Snapshot
+from training.store.entry import Entry, Origin, Snapshot
 from training.store.examples import examples
 from training.store.store import DataStore
 from training.triage.approval import approved, approvers, said
@@ -55,6 +55,15 @@ class Verdicts:
     def by(self) -> tuple[str, ...]:
         """Who reported each message, empty where nobody did."""
         return tuple(e.reporter for e in self.entries)
+
+
+    @property
+    def sample(self) -> list[float]:
+        """How much of the site's mail each verdict stands for; all 0 where no delivered mail was sampled."""
+        if not any(e.origin is Origin.SAMPLED for e in self.entries):
+            return [0.0] * len(self.entries)
+        drawn = (Origin.KEPT, Origin.SAMPLED)
+        return [e.sample_weight if e.origin in drawn and not e.reporter else 0.0 for e in self.entries]
 
 
 def verdicts_of(store: DataStore, snapshot: Snapshot, reader: Reader, tell: Tell) -> Verdicts:
@@ -138,13 +147,12 @@ def fitted(
     given = features(scorer, rows)
     counted = votes(
         [e.weight for e in mine.examples], [f"{e.archive}:{e.group}" for e in mine.examples], mine.by, mine.confirmed,
-        [f"{e.archive}:{e.group}" for e in replay], site,
+        [f"{e.archive}:{e.group}" for e in replay], site, mine.sample,
     )  # fmt: skip
     names = [scorer.bundle.fusion.facts[n] for n in given.names]
     tell("fitting")
     bundle = scorer.bundle
-    learnt = learn(given, counted, names, bundle.thresholds, bundle.calibration.slope,
-                   bundle.calibration.kind_temperature, site)  # fmt: skip
+    learnt = learn(given, counted, names, bundle.thresholds, bundle.calibration, site)  # fmt: skip
     return learnt, given
 
 

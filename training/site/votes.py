@@ -26,6 +26,8 @@ class Votes:
 
     `weight` [n] in the fit, `stands_for` [n] where shares of legitimate mail are counted. `groups`: campaigns; `by`:
     the account that reported a message, empty where no report brought it; `confirmed` [n]: two people said the same.
+    `sample` [own]: how much of the site's mail a verdict stands for, 1/p, where the gateway chose what got one (kept
+    mail, and a random sample of the rest); 0 where people brought it, which tells nothing of how frequent it is.
     """
 
     weight: Floats
@@ -34,6 +36,7 @@ class Votes:
     by: tuple[str, ...]
     confirmed: Flags
     own: int
+    sample: Floats
 
     @property
     def campaigns(self) -> int:
@@ -59,9 +62,9 @@ class Doubt:
 
 def votes(
     weight: Sequence[float], groups: Sequence[str], by: Sequence[str], confirmed: Sequence[bool],
-    replayed: Sequence[str], settings: SiteSettings,
+    replayed: Sequence[str], settings: SiteSettings, sample: Sequence[float] = (),
 ) -> Votes:  # fmt: skip
-    """Weigh verdicts, and the groups of replayed mail behind them."""
+    """Weigh verdicts, and the groups of replayed mail behind them. Without `sample` nobody drew any."""
     mine = vote_weights(weight, by, settings)
     stands = np.array(weight, dtype=np.float64)
     reported = np.array([bool(who) for who in by], dtype=np.bool_)
@@ -74,6 +77,7 @@ def votes(
         (*by, *[""] * more),
         np.concatenate((np.array(confirmed, dtype=np.bool_), np.ones(more, dtype=np.bool_))),
         len(mine),
+        np.array(sample or [0.0] * len(mine), dtype=np.float64),
     )
 
 

@@ -18,6 +18,7 @@ from training.gate.sources import written
 from training.gather import DataError
 from training.reading import Reader
 from training.settings import TrainSettings
+from training.site.bundle import p_told
 from training.site.features import features
 from training.site.learn import Learnt, capped
 from training.triage.guard import Guarded, guard
@@ -54,9 +55,11 @@ def watch(scorer: Scorer, learnt: Learnt, examples: Sequence[Example], settings:
     """Score the guard set before and after, each at its own threshold. Raises ScoringFailed."""
     given = features(scorer, examples)
     now = capped(learnt.moved, given.offset, given.blocks, settings.site.cap)
-    before, after = _p(given.offset).tolist(), _p(now).tolist()
+    there = learnt.told.logits(now, scorer.bundle.calibration.prior)
+    before, after = _p(given.offset).tolist(), _p(there).tolist()
     names = [e.key for e in examples]
-    guarded = guard(names, [e.bad for e in examples], before, after, scorer.bundle.thresholds.kept, _hold(learnt),
+    guarded = guard(names, [e.bad for e in examples], before, after, scorer.bundle.thresholds.kept,
+                    p_told(learnt.hold.logit, learnt, scorer.bundle.calibration),
                     settings.triage)  # fmt: skip
     return Watched(guarded, dict(zip(names, before, strict=True)), dict(zip(names, after, strict=True)))
 
@@ -78,7 +81,7 @@ def refuse(watched: Watched, snapshot: str) -> None:
 def report(base: Bundle, snapshot: str, learnt: Learnt, watched: Watched, left_out: Sequence[Mapping[str, Any]]
            ) -> dict[str, Any]:  # fmt: skip
     """Return plain JSON data of a run: what moved, which verdicts were left out, and the guard's judgement."""
-    guarded = watched.guarded
+    guarded, after = watched.guarded, p_told(learnt.hold.logit, learnt, base.calibration)
     told = {name: {"before": round(watched.before[name], 4), "after": round(watched.after[name], 4)}
             for name in watched.moved}  # fmt: skip
     return {
@@ -86,7 +89,9 @@ def report(base: Bundle, snapshot: str, learnt: Learnt, watched: Watched, left_o
         "snapshot": snapshot,
         "scale": round(learnt.moved.scale, 5),
         "shift": round(learnt.moved.intercept, 5),
-        "hold": {"before": base.thresholds.kept, "after": round(_hold(learnt), 4)},
+        "hold": {"before": base.thresholds.kept, "after": round(after, 4)},
+        "probabilities": {"prior": round(learnt.told.prior, 4), "scale": round(learnt.told.scale, 4),
+                          "shift": round(learnt.told.shift, 4), "evidence": round(learnt.told.evidence, 1)},
         "legitimate": {"messages": learnt.legitimate, "kept_before": round(learnt.hold.before, 5),
                        "kept_after": round(learnt.hold.share, 5)},
         "left_out": list(left_out),
@@ -96,10 +101,6 @@ def report(base: Bundle, snapshot: str, learnt: Learnt, watched: Watched, left_o
             "newly_missed": list(guarded.missed), "probability": told,
         },
     }  # fmt: skip
-
-
-def _hold(learnt: Learnt) -> float:
-    return float(_p(np.array([learnt.hold.logit]))[0])
 
 
 def _p(logits: Floats) -> Floats:

@@ -3,9 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,8 @@ _OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
 
 
 @click.command("evaluate", short_help="measure a model on labelled mail")
-@click.option("--model", "path", type=click.Path(path_type=Path), help="Bundle folder; the shipped model without.")
+@click.option("--model", metavar="MODEL", default="",
+              help="Folder of a bundle, a version of the model store, or: shipped.  [default: what serves]")
 @click.option(
     "--corpora",
     type=_FOLDER,
@@ -70,14 +71,15 @@ _OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
     "left_out",
     multiple=True,
     metavar="COLLECTION",
-    help="Instead: train the recipe without this collection, and test on it; may be given again.",
+    help="Instead: train the model's recipe without this collection, and test on it; may be given again. Goes with "
+    "--corpora, --model, --cache and --json alone.",
 )
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder that keeps extracted messages between runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (with --leave-out, one a collection).")
 @click.option("--html", type=_OUT, help="Also write the report with plots here, as one file.")
 @click.option("--markdown", type=_OUT, help="Also write the report as a model card here.")
 def command(
-    path: Path | None,
+    model: str,
     corpora: Path | None,
     wanted: tuple[str, ...],
     against: Path | None,
@@ -100,7 +102,8 @@ def command(
     if lacking := TRAIN.lacking("evaluating"):
         click.echo(f"gatepost evaluate: {lacking}", err=True)
         sys.exit(2)
-    from model.bundle import DEFAULT, Bundle, BundleError
+    from model.bundle import Bundle, BundleError
+    from model.shelf import ShelfError
     from quarantine.errors import StoreError
     from training.corpora import CorporaError
     from training.evaluation import report_html, report_markdown, report_terminal
@@ -112,7 +115,10 @@ def command(
     tell = teller()
     try:
         _writable(html, markdown)
-        bundle = Bundle.open(path or DEFAULT)
+        if left_out:
+            _alone({"--set": wanted, "--against": against, "--baseline": rivals, "--robustness": robustness,
+                    "--dataset": dataset, "--store": folder, "--html": html, "--markdown": markdown})
+        bundle = Bundle.open(_folder_of(model, config))
         record = read_record(bundle.path)
         settings = settings_of(record, cache)
         if left_out:
@@ -126,30 +132,48 @@ def command(
             else tuple(_RIVALS.values()),
             prior=prior,
             robustness=robustness,
-            further=_snapshot(dataset, config, folder, settings, tell) if dataset else (),
+            further=_snapshot(dataset, config, folder, settings, record, tell) if dataset else (),
         )
         report = evaluate(bundle, record, settings, corpora, tell, asked)
         if html:
             write(html, report_html.render(report))
         if markdown:
             write(markdown, report_markdown.card(bundle, record, report))
-    except (BundleError, RefusedError, CorporaError, WrittenError, DataError, StoreError, OSError) as error:
+    except (
+        BundleError, ShelfError, RefusedError, CorporaError, WrittenError, DataError, StoreError, OSError,
+    ) as error:  # fmt: skip
         click.echo(f"gatepost evaluate: {error}", err=True)
         sys.exit(2)
     text = json.dumps(report.to_json(), ensure_ascii=False) if as_json else report_terminal.render(report)
     click.echo(text)
 
 
+def _folder_of(wanted: str, config: Path | None) -> Path:
+    """Return the bundle that is meant: a folder, a stored version, or what serves. Raises ShelfError."""
+    from gatepost.model_view import folder_of
+    from gatepost.screening import settings_for
+
+    return folder_of(settings_for(config).model, wanted)
+
+
+def _alone(others: Mapping[str, object]) -> None:
+    """Refuse options that would be without effect beside --leave-out."""
+    if given := [name for name, value in others.items() if value]:
+        raise click.UsageError(f"{' and '.join(given)} cannot be used with --leave-out, which trains a model of its "
+                               "own and measures it on that collection alone")  # fmt: skip
+
+
 def _snapshot(
-    name: str, config: Path | None, folder: Path | None, settings: "TrainSettings", tell: Callable[[str], None]
-) -> "tuple[Sample, ...]":
+    name: str, config: Path | None, folder: Path | None, settings: "TrainSettings", record: Mapping[str, Any],
+    tell: Callable[[str], None],
+) -> "tuple[Sample, ...]":  # fmt: skip
     from gatepost.commands.dataset_common import settings_of
-    from training.evaluation.stored import snapshot_samples
+    from training.evaluation.stored import snapshot_samples, taught_by
     from training.store.snapshots import snapshot
     from training.store.store import DataStore
 
     with DataStore.open(settings_of(config, folder)) as store:
-        return tuple(snapshot_samples(store, snapshot(store, name), settings, tell))
+        return tuple(snapshot_samples(store, snapshot(store, name), settings, tell, taught_by(store, record)))
 
 
 def _leave_out(

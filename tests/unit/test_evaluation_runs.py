@@ -25,9 +25,10 @@ from training.evaluation.leave_out import leave_out, render
 from training.evaluation.methods import BASELINES
 from training.evaluation.robustness import Message, material_for, robustness
 from training.evaluation.sets import RefusedError, Sample
-from training.evaluation.stored import snapshot_samples
+from training.evaluation.stored import snapshot_samples, taught_by
 from training.evaluation.trained import FILE, TrainedOn
 from training.examples import of_written
+from training.gate.parts import for_gate
 from training.gather import Material
 from training.letter import compose
 from training.reading import Reader
@@ -209,6 +210,41 @@ def test_training_mail_under_another_name_is_refused(tmp_path: Path, cache: str)
 
     assert done.exit_code == 2
     assert "new (imported): 4 of 6 messages are, or nearly are, mail that the model was trained" in done.output
+
+
+def test_a_model_of_verdicts_is_measured_on_what_the_gate_kept_of_them(tmp_path: Path, cache: str) -> None:
+    """On the very snapshot that it learnt from, on its three tenths alone; and on nothing where there are none."""
+    with data_store(tmp_path) as store:
+        put(store, *((numbered(n), said("ham" if n % 2 else "spam")) for n in range(40)))
+        freeze(store, "june", by="mona")
+        frozen = snapshot(store, "june")
+        kept = [e for e in frozen.entries if for_gate(e.group)]
+        learnt = {"site": {"snapshot": "june", "fingerprint": frozen.fingerprint}}
+        taught = taught_by(store, learnt)
+        assert taught_by(store, {"site": {**learnt["site"], "fingerprint": "0" * 64}}) == frozenset()
+        settings = TrainSettings(cache=Path(cache))
+        (found,) = snapshot_samples(store, frozen, settings, lambda _: None, taught)
+        nobody = frozenset(e.group for e in frozen.entries)
+        with pytest.raises(RefusedError, match="snapshot june: all of its 40 messages"):
+            snapshot_samples(store, frozen, settings, lambda _: None, nobody)
+
+    assert 0 < len(kept) < 40
+    assert {e.key for e in found.examples} == {e.digest for e in kept}
+    assert f"{40 - len(kept)} messages of the snapshot that trained the model are left out" in found.taken
+
+
+def test_leaving_out_refuses_what_would_be_without_effect(cache: str) -> None:
+    done = CliRunner().invoke(evaluate, ["--leave-out", "spamassassin", "--robustness", "9", "--set", "x"])
+
+    assert done.exit_code == 2
+    assert "--set and --robustness cannot be used with --leave-out" in " ".join(done.output.split())
+
+
+def test_a_version_that_is_not_stored_is_named(tmp_path: Path, cache: str) -> None:
+    done = CliRunner().invoke(evaluate, ["--model", "20200101-none", "--cache", cache])
+
+    assert done.exit_code == 2
+    assert "20200101-none: no such version" in done.output
 
 
 def test_a_model_compared_with_itself_differs_in_nothing(tmp_path: Path, cache: str) -> None:

@@ -73,7 +73,8 @@ def evaluate(
         notes.append(_nothing(just_trained))
     measured = _clean(found, trained, notes)
     scorer = Scorer(bundle)
-    tell("training the baselines")
+    if asked.baselines:
+        tell("training the baselines")
     rivals = baselines(bundle, material, settings, asked.baselines)
     reports, told = _measured(bundle, scorer, measured, rivals, asked, tell, notes)
     everything = [*material.train, *(e for s in measured for e in s.examples)]
